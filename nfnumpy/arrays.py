@@ -1,0 +1,91 @@
+"""What every public function does with its arguments first: arrays of the right shape and kind, generators, sums.
+
+A batch has one sample a row: shape ``(n, *shape)`` with ``shape = (m,)`` for vectors and
+``(height, width, channels)`` for images.
+"""
+import numbers
+
+import numpy as np
+
+
+def as_rng(rng):
+    """A ``numpy.random.Generator`` from None (fresh entropy), a whole number (a seed) or a Generator (itself).
+
+    Raises ValueError for anything else. NumPy's global random state is never touched.
+
+    >>> bool(as_rng(0).integers(10) == as_rng(0).integers(10))
+    True
+    """
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if rng is None or (isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and rng >= 0):
+        return np.random.default_rng(rng)
+    raise ValueError(f"rng: expected None, a whole number from 0 up or a numpy.random.Generator, got {rng!r}")
+
+
+def as_count(value, name, minimum=0):
+    """A Python int of at least `minimum`, or a ValueError that names the argument.
+
+    >>> as_count(np.int64(3), "n")
+    3
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
+        raise ValueError(f"{name}: expected a whole number of at least {minimum}, got {value!r}")
+    return int(value)
+
+
+def as_batch(x, shape, dtype, name="x", finite=False, real=False):
+    """`x` as an array of shape ``(n, *shape)`` and of `dtype`, or a ValueError that names the argument.
+
+    Complex input stays complex (the tests differentiate by complex steps) unless `real` is asked for.
+    With `finite`, NaN and infinities are refused, counted, and the first one located.
+
+    >>> as_batch([[1, 2], [3, 4]], (2,), np.float32).dtype
+    dtype('float32')
+    >>> as_batch([1.0, 2.0], (2,), np.float64)
+    Traceback (most recent call last):
+        ...
+    ValueError: x: expected a batch of shape (n, 2), got a single sample of shape (2,); write x[None, :]
+    """
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ValueError(f"{name}: expected an array without masked entries, got {np.ma.count_masked(x)} masked ones")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected a rectangular array of numbers, got rows of different lengths") from error
+    if array.dtype.kind not in "biufc" or (real and array.dtype.kind == "c"):
+        raise ValueError(f"{name}: expected real numbers, got an array of dtype {array.dtype}")
+    if array.ndim != 1 + len(shape) or array.shape[1:] != tuple(shape):
+        wanted = ", ".join(["n", *map(str, shape)]) + ("," if not shape else "")
+        if array.shape == tuple(shape):
+            hint = "x[None, :]" if len(shape) == 1 else "x[None]"
+            raise ValueError(f"{name}: expected a batch of shape ({wanted}), got a single sample of shape {array.shape}; "
+                             f"write {hint.replace('x', name, 1)}")
+        raise ValueError(f"{name}: expected a batch of shape ({wanted}), got an array of shape {array.shape}")
+    if array.dtype != dtype:
+        array = array.astype(np.result_type(array.dtype, dtype) if array.dtype.kind == "c" else dtype)
+    if finite and not np.isfinite(array).all():
+        bad = ~np.isfinite(array)
+        first = tuple(int(i) for i in np.argwhere(bad)[0])
+        raise ValueError(f"{name}: expected finite numbers, got {int(bad.sum())} that are NaN or infinite, "
+                         f"the first at index {first}")
+    return array
+
+
+def sum_event(values):
+    """Sum over everything but the batch axis: ``(n, ...) -> (n,)``.
+
+    >>> sum_event(np.ones((2, 3, 4)))
+    array([12., 12.])
+    """
+    return values.reshape(len(values), -1).sum(axis=1) if values.ndim > 2 else values.sum(axis=1)
+
+
+def per_sample(values, like):
+    """``(n,)`` numbers, one a sample, shaped to broadcast against `like` of shape ``(n, ...)``; a scalar stays one.
+
+    >>> per_sample(np.ones(2), np.zeros((2, 3, 4))).shape
+    (2, 1, 1)
+    """
+    values = np.asarray(values, like.dtype)
+    return values.reshape(values.shape + (1,) * (like.ndim - 1)) if values.ndim else values

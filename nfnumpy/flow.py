@@ -1,0 +1,220 @@
+"""The one contract that every normalizing flow in this package keeps, and the two ways to build flows from flows."""
+from nfnumpy.parametrized import Parametrized
+
+
+class Flow(Parametrized):
+    """A differentiable, invertible map z = f(x) between data x and noise z, with x = g(z) its inverse.
+
+    The change of variables (lecture 2, "Normalizing flows prerequisites") needs f and log abs det of its Jacobian::
+
+        log p(x | theta) = log p(f(x)) + log abs det J_f(x),      J_f[a, b] = dz_a / dx_b
+
+    A subclass implements `forward_vjp` and `inverse_vjp`, each a formula with its adjoint right below it; `forward` and
+    `inverse` are the same computations without the adjoint.
+
+    Parameters
+    ----------
+    x_shape, z_shape : tuple of int
+        Shapes of one sample on either side, of equal size; ``(m,)`` for vectors, ``(height, width, channels)`` for
+        images. `z_shape` defaults to `x_shape`.
+    parameters, children, constants, dtype
+        See `nfnumpy.parametrized.Parametrized`.
+
+    Notes
+    -----
+    Every log_det has shape ``(n,)``, is in nats, and belongs to the direction that was called: `inverse` returns
+    log abs det J_g = -log abs det J_f.
+
+    A vjp (vector-Jacobian product) takes the gradients of a scalar loss with respect to both outputs and returns those
+    with respect to the input and to theta, each of the shape of what it belongs to; ``grad_log_det`` is ``(n,)`` or one
+    number for all samples. ``vjp(..., out=v)`` writes grad_theta into the caller's vector `v`. Outputs and gradients
+    have theta's dtype; complex input is allowed, since the tests differentiate by complex steps.
+    """
+
+    passes = (1, 1)     # passes of the conditioner, one after another, that the formulas of forward and inverse take
+
+    def __init__(self, x_shape, z_shape=None, **parametrized):
+        super().__init__(**parametrized)
+        self.x_shape = tuple(x_shape)
+        self.z_shape = self.x_shape if z_shape is None else tuple(z_shape)
+
+    def forward(self, x):
+        """``z, log_det``: the normalizing direction, z = f(x) and log abs det J_f."""
+        return self.forward_vjp(x)[0]
+
+    def inverse(self, z):
+        """``x, log_det``: the sampling direction, x = g(z) and log abs det J_g."""
+        return self.inverse_vjp(z)[0]
+
+    def forward_vjp(self, x):
+        """``(z, log_det), vjp`` with ``vjp(grad_z, grad_log_det, out=None) -> grad_x, grad_theta``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement forward_vjp")
+
+    def inverse_vjp(self, z):
+        """``(x, log_det), vjp`` with ``vjp(grad_x, grad_log_det, out=None) -> grad_z, grad_theta``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement inverse_vjp")
+
+    def initialize(self, x):
+        """``z`` of a batch x, after setting whatever the flow takes from data; without such parts just f(x)."""
+        return self.forward(x)[0]
+
+    def given(self, c):
+        """The flow bound to the rows of a context c: the same contract, the same theta; itself, where it takes none."""
+        children = {name: self.__dict__[name] for name in self._children}
+        bound = {name: child.given(c) for name, child in children.items() if isinstance(child, Flow)}
+        return self if all(bound[name] is children[name] for name in bound) else self.sharing(**bound)
+
+    def as_x(self, x):
+        """`x` as a batch of ``x_shape`` and of theta's dtype, or a ValueError that says what came instead."""
+        return self.as_batch(x, self.x_shape, "x")
+
+    def as_z(self, z):
+        """`z` as a batch of ``z_shape`` and of theta's dtype, or a ValueError that says what came instead."""
+        return self.as_batch(z, self.z_shape, "z")
+
+
+class Composition(Flow):
+    """z = f_K(... f_2(f_1(x))): one flow after another (lecture 2, "Composition of normalizing flows").
+
+    The chain rule multiplies the Jacobians, so log-determinants add::
+
+        log abs det J_f = sum_k log abs det J_{f_k},       J_{f_k} taken at the input of f_k
+        g = g_1 o ... o g_K:  the inverses in reverse order
+
+    Parameters
+    ----------
+    flows : list of Flow
+        In the order in which `forward` applies them. Each must be free: one that is part of another flow is refused.
+
+    Raises
+    ------
+    ValueError
+        For an empty list, a flow bound elsewhere, or neighbours whose shapes do not meet.
+
+    Examples
+    --------
+    >>> import numpy as np, nfnumpy as nf
+    >>> flow = nf.Composition([nf.Permutation([1, 0]), nf.Permutation([1, 0])])
+    >>> z, log_det = flow.forward(np.array([[3.0, 4.0]]))
+    >>> z, log_det
+    (array([[3., 4.]]), array([0.]))
+    """
+
+    def __init__(self, flows):
+        flows = list(flows)
+        if not flows:
+            raise ValueError("flows: expected at least one flow, got none")
+        for k, (first, second) in enumerate(zip(flows, flows[1:])):
+            if first.z_shape != second.x_shape:
+                raise ValueError(f"flows: expected flow {k + 1} to take samples of shape {first.z_shape}, the shape that "
+                                 f"flow {k} gives, got a {type(second).__name__} that takes {second.x_shape}")
+        super().__init__(flows[0].x_shape, flows[-1].z_shape,
+                         children={str(k): flow for k, flow in enumerate(flows)}, dtype=flows[0].dtype)
+
+    @property
+    def flows(self):
+        """The flows, in the order in which `forward` applies them."""
+        return [self.__dict__[name] for name in self._children]
+
+    @property
+    def passes(self):
+        """Passes of the conditioners, summed over the flows: (forward, inverse)."""
+        return tuple(map(sum, zip(*(flow.passes for flow in self.flows))))
+
+    def forward(self, x):
+        """``z, log_det`` after all steps."""
+        z, total = self.as_x(x), 0.0
+        for flow in self.flows:
+            z, log_det = flow.forward(z)
+            total = total + log_det
+        return z, total
+
+    def inverse(self, z):
+        """``x, log_det`` after undoing all steps, the last one first."""
+        x, total = self.as_z(z), 0.0
+        for flow in reversed(self.flows):
+            x, log_det = flow.inverse(x)
+            total = total + log_det
+        return x, total
+
+    def forward_vjp(self, x):
+        """``(z, log_det), vjp``: the vjps are called in reverse order, each with the same grad_log_det."""
+        return self._chain([(flow.forward_vjp, name) for flow, name in zip(self.flows, self._children)], self.as_x(x))
+
+    def inverse_vjp(self, z):
+        """``(x, log_det), vjp``: the same chain through the inverses."""
+        steps = [(flow.inverse_vjp, name) for flow, name in zip(self.flows, self._children)]
+        return self._chain(steps[::-1], self.as_z(z))
+
+    def _chain(self, steps, value):
+        total, vjps = 0.0, []
+        for step, name in steps:
+            (value, log_det), vjp_k = step(value)                 # h_k = f_k(h_{k-1})
+            total = total + log_det
+            vjps.append((vjp_k, name))
+
+        def vjp(grad, grad_log_det, out=None):
+            grad_theta, parts = self.gradient(out)
+            for vjp_k, name in reversed(vjps):                    # dL/dh_{k-1} = J_k^T dL/dh_k + d(log_det_k path)
+                grad, _ = vjp_k(grad, grad_log_det, out=parts[name])
+            return grad, grad_theta
+
+        return (value, total), vjp
+
+    def trajectory(self, x):
+        """Yield ``z_k, log_det_k`` after each step k: where the samples are, and what that step alone did to volume."""
+        z = self.as_x(x)
+        for flow in self.flows:
+            z, log_det = flow.forward(z)
+            yield z, log_det
+
+    def initialize(self, x):
+        """Initialise each flow on what the flows before it, already initialised, make of x."""
+        for flow in self.flows:
+            x = flow.initialize(x)
+        return x
+
+    def config(self):
+        return {"flows": self.flows}
+
+
+class Inverse(Flow):
+    """The same map read backwards: its f is the inner flow's g, and the other way round.
+
+    The inverse autoregressive flow (IAF) is ``Inverse(GaussianAutoregressive(...))`` and nothing else: fast to sample,
+    slow to score.
+
+    Examples
+    --------
+    >>> import numpy as np, nfnumpy as nf
+    >>> flow = nf.Inverse(nf.GaussianAutoregressive(dim=3, rng=0))
+    >>> flow.passes
+    (3, 1)
+    """
+
+    def __init__(self, flow):
+        super().__init__(flow.z_shape, flow.x_shape, children={"flow": flow}, dtype=flow.dtype)
+
+    @property
+    def passes(self):
+        """The inner flow's, swapped."""
+        return self.flow.passes[::-1]
+
+    def forward(self, x):
+        """``z, log_det``: the inner flow's inverse."""
+        return self.flow.inverse(self.as_x(x))
+
+    def inverse(self, z):
+        """``x, log_det``: the inner flow's forward."""
+        return self.flow.forward(self.as_z(z))
+
+    def forward_vjp(self, x):
+        """``(z, log_det), vjp``: the inner flow's inverse_vjp."""
+        return self.flow.inverse_vjp(self.as_x(x))
+
+    def inverse_vjp(self, z):
+        """``(x, log_det), vjp``: the inner flow's forward_vjp."""
+        return self.flow.forward_vjp(self.as_z(z))
+
+    def config(self):
+        return {"flow": self.flow}

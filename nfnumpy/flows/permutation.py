@@ -1,0 +1,76 @@
+"""The permutation: the first of the three Jacobian structures on the slides."""
+import numpy as np
+
+from nfnumpy.flow import Flow
+
+
+class Permutation(Flow):
+    """z = P x with ``z[:, k] = x[:, perm[k]]``: a fixed reordering of the coordinates.
+
+    ::
+
+        J_f = P,     abs det P = 1,     log_det = 0
+
+    Parameters
+    ----------
+    perm : sequence of int, ``(m,)``
+        A permutation of 0..m-1.
+    dtype : numpy dtype
+        Of outputs; in a composition it follows the other flows.
+
+    Raises
+    ------
+    ValueError
+        If `perm` is not a permutation.
+
+    References
+    ----------
+    Lecture 2, "Jacobian structure", case 1.
+
+    Examples
+    --------
+    >>> Permutation([2, 0, 1]).forward(np.array([[10.0, 20.0, 30.0]]))
+    (array([[30., 10., 20.]]), array([0.]))
+    """
+
+    def __init__(self, perm, dtype=np.float64):
+        perm = as_permutation(perm, "perm")
+        super().__init__((len(perm),), constants={"perm": perm, "inverse_perm": np.argsort(perm)}, dtype=dtype)
+
+    @classmethod
+    def reversing(cls, dim, dtype=np.float64):
+        """The order turned round, as between the layers of a masked autoregressive flow.
+
+        >>> Permutation.reversing(3)
+        Permutation(perm=array([2, 1, 0]))
+        """
+        return cls(np.arange(dim)[::-1], dtype)
+
+    def forward_vjp(self, x):
+        """``(z, log_det), vjp``."""
+        return self._gather(self.as_x(x), self.perm, self.inverse_perm)
+
+    def inverse_vjp(self, z):
+        """``(x, log_det), vjp``."""
+        return self._gather(self.as_z(z), self.inverse_perm, self.perm)
+
+    def _gather(self, values, perm, back):
+        def vjp(grad, grad_log_det, out=None):
+            return grad[:, back], self.gradient(out)[0]          # dL/dx = P^T dL/dz
+
+        return (values[:, perm], np.zeros(len(values), values.dtype)), vjp
+
+    def config(self):
+        return {"perm": self.perm}
+
+
+def as_permutation(order, name):
+    """`order` as an array that holds each of 0..m-1 once, or a ValueError.
+
+    >>> as_permutation([1, 0], "order")
+    array([1, 0])
+    """
+    array = np.asarray(order)
+    if array.ndim != 1 or not array.size or array.dtype.kind not in "iu" or (np.sort(array) != np.arange(len(array))).any():
+        raise ValueError(f"{name}: expected a permutation of 0..m-1, each number once, got {array.tolist()}")
+    return array.astype(np.intp)

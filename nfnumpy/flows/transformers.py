@@ -1,0 +1,78 @@
+"""Transformers: how one coordinate moves, given parameters that its conditioner computed.
+
+A transformer is an elementwise, monotone map between x and z. Its two directions and their adjoints are written once
+and serve every conditioner: autoregressive and coupling. It has no theta of its own.
+"""
+import numpy as np
+
+from nfnumpy.arrays import per_sample, sum_event
+
+
+class Affine:
+    """x = sigma z + mu, one coordinate at a time, with sigma = exp(log_sigma).
+
+    ::
+
+        z = (x - mu) / sigma        log abs det J_f = - sum_j log_sigma_j
+        x = sigma z + mu            log abs det J_g = + sum_j log_sigma_j
+
+    ``params[..., 0]`` is mu. ``params[..., 1]`` is the network's raw r, softly bounded::
+
+        log_sigma = B tanh(r / B),      d log_sigma / d r = 1 - (log_sigma / B)^2,      B = `bound`
+
+    Shapes: x and z ``(n, ...)``, params ``(n, ..., 2)``, log_det ``(n,)`` in nats.
+
+    Examples
+    --------
+    >>> (z, log_det), vjp = Affine().forward_vjp(np.array([[5.0]]), np.array([[[3.0, 0.0]]]))
+    >>> z, log_det
+    (array([[2.]]), array([-0.]))
+    """
+
+    # A ReLU network is linear far out, so that an unbounded log sigma makes sigma overflow, or the log-density rise
+    # without end, along half of all rays. Five allows sigma from 0.007 to 148 in one layer; in float64 sixty layers can
+    # multiply their sigmas before anything overflows.
+    bound = 5.0
+    n_params = 2
+
+    def __repr__(self):
+        return "Affine()"
+
+    def _log_sigma(self, params):
+        log_sigma = self.bound * np.tanh(params[..., 1] / self.bound)
+        return log_sigma, 1 - (log_sigma / self.bound) ** 2
+
+    def forward_vjp(self, x, params):
+        """``(z, log_det), vjp`` with ``vjp(grad_z, grad_log_det) -> grad_x, grad_params``."""
+        mu, (log_sigma, slope) = params[..., 0], self._log_sigma(params)
+        inv_sigma = np.exp(-log_sigma)
+        z = (x - mu) * inv_sigma                                 # z = (x - mu) / sigma
+        log_det = -sum_event(log_sigma)                          # log abs det J_f = - sum_j log_sigma_j
+
+        def vjp(grad_z, grad_log_det):
+            grad_x = grad_z * inv_sigma                          # dz/dx = 1 / sigma
+            grad_params = np.empty_like(params)
+            grad_params[..., 0] = -grad_x                        # dz/dmu = -1 / sigma
+            grad_log_sigma = -grad_z * z - per_sample(grad_log_det, z)  # dz/dlog_sigma = -z, dlog_det/dlog_sigma = -1
+            grad_params[..., 1] = grad_log_sigma * slope         # dlog_sigma/dr
+            return grad_x, grad_params
+
+        return (z, log_det), vjp
+
+    def inverse_vjp(self, z, params):
+        """``(x, log_det), vjp`` with ``vjp(grad_x, grad_log_det) -> grad_z, grad_params``."""
+        mu, (log_sigma, slope) = params[..., 0], self._log_sigma(params)
+        sigma = np.exp(log_sigma)
+        noise = sigma * z
+        x = noise + mu                                           # x = sigma z + mu
+        log_det = sum_event(log_sigma)                           # log abs det J_g = + sum_j log_sigma_j
+
+        def vjp(grad_x, grad_log_det):
+            grad_z = grad_x * sigma                              # dx/dz = sigma
+            grad_params = np.empty_like(params)
+            grad_params[..., 0] = grad_x                         # dx/dmu = 1
+            grad_log_sigma = grad_x * noise + per_sample(grad_log_det, z)  # dx/dlog_sigma = sigma z, dlog_det/dlog_sigma = 1
+            grad_params[..., 1] = grad_log_sigma * slope         # dlog_sigma/dr
+            return grad_z, grad_params
+
+        return (x, log_det), vjp

@@ -1,0 +1,183 @@
+"""A normalizing flow as a density model, and the builders of the flows on the slides."""
+import numpy as np
+
+from nfnumpy.arrays import as_batch, as_count, as_rng
+from nfnumpy.distributions import StandardNormal
+from nfnumpy.flow import Composition, Inverse
+from nfnumpy.flows import Coupling, GaussianAutoregressive, Permutation, Standardize
+
+
+class NormalizingFlow:
+    """A density on data: log p(x | theta) = log p(f(x)) + log abs det J_f(x).
+
+    Parameters
+    ----------
+    flow : Flow
+        z = f(x), theta included.
+    base : density, optional
+        p(z), with `sample`, `log_prob` and `score`; standard normal by default.
+    info : dict, optional
+        Plain values that travel with a saved model: column names, where the data came from.
+
+    References
+    ----------
+    Lecture 2, "Fitting normalizing flows" and "Normalizing flows (NF)".
+
+    Examples
+    --------
+    >>> import nfnumpy as nf
+    >>> model = nf.NormalizingFlow(nf.Standardize(mean=[1.0], scale=[2.0]))
+    >>> model.log_prob([[1.0]])                                  # log N(1; 1, 2^2)
+    array([-1.61208571])
+    """
+
+    def __init__(self, flow, base=None, info=None):
+        self.flow = flow
+        self.base = StandardNormal(flow.z_shape) if base is None else base
+        if tuple(self.base.shape) != flow.z_shape:
+            raise ValueError(f"base: expected a density on samples of shape {flow.z_shape}, got {tuple(self.base.shape)}")
+        self.info = dict(info or {})
+
+    @property
+    def theta(self):
+        """The flow's parameters, ``(n_params,)``: writing into it changes the model, assigning to it copies in place."""
+        return self.flow.theta
+
+    @theta.setter
+    def theta(self, values):
+        self.flow.theta = values
+
+    @property
+    def x_shape(self):
+        """Shape of one sample."""
+        return self.flow.x_shape
+
+    def log_prob(self, x):
+        """log p(x | theta) of each row, ``(n,)``, in nats; x ``(n, *x_shape)``, real and finite, or a ValueError."""
+        z, log_det = self.flow.forward(self._as_data(x))
+        return self.base.log_prob(z) + log_det
+
+    def log_prob_vjp(self, x):
+        """``log_p, vjp`` with ``vjp(grad_log_p, out=None) -> grad_x, grad_theta``."""
+        (z, log_det), flow_vjp = self.flow.forward_vjp(self._as_data(x))
+        log_p = self.base.log_prob(z) + log_det                  # log p(z) + log abs det J_f
+
+        def vjp(grad_log_p, out=None):
+            grad_log_p = np.broadcast_to(np.asarray(grad_log_p, log_p.dtype), log_p.shape)
+            grad_z = (self.base.score(z).T * grad_log_p).T       # d log p(z) / dz = score(z)
+            return flow_vjp(grad_z, grad_log_p, out)             # d log p / d log_det = 1
+
+        return log_p, vjp
+
+    def sample(self, n, rng=None, temperature=1.0):
+        """n samples x = g(z) with z from the base density, scaled by `temperature`: ``(n, *x_shape)``.
+
+        Raises ValueError for n that is no whole number from 0 up, or a temperature that is negative or not finite.
+        """
+        if not (np.isscalar(temperature) and np.isfinite(temperature) and temperature >= 0):
+            raise ValueError(f"temperature: expected a finite number of at least 0, got {temperature!r}")
+        z = self.base.sample(as_count(n, "n"), as_rng(rng)).astype(self.flow.dtype, copy=False)
+        return self.flow.inverse(z * float(temperature))[0]
+
+    def initialize(self, x):
+        """Data-dependent initialisation on a batch of training rows; `fit` calls it before the first step."""
+        self.flow.initialize(self._as_data(x))
+
+    def standardized(self, x):
+        """This flow behind a `Standardize` that fits the rows of x: the model in the units of x. The flow moves there.
+
+        >>> import nfnumpy as nf
+        >>> nf.maf(dim=2, rng=0).standardized(np.array([[0.0, 1.0], [2.0, 5.0]])).flow.flows[0]
+        Standardize(mean=array([1., 3.]), scale=array([1., 2.]))
+        """
+        return NormalizingFlow(Composition([Standardize.of(x), self.flow]), self.base, self.info)
+
+    def astype(self, dtype):
+        """A copy of the model with another dtype."""
+        return NormalizingFlow(self.flow.astype(dtype), self.base, self.info)
+
+    def _as_data(self, x):
+        return as_batch(x, self.flow.x_shape, self.flow.dtype, finite=True, real=True)
+
+    def __repr__(self):
+        return f"NormalizingFlow({self.flow!r}, {self.base!r})"
+
+
+def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64):
+    """A masked autoregressive flow: `steps` Gaussian autoregressive layers, the order reversed between them.
+
+    Parameters
+    ----------
+    dim, steps : int
+        m dimensions, K layers.
+    hidden, activation
+        Of each layer's MADE.
+    rng : None, int or Generator
+    dtype : numpy dtype
+
+    Returns
+    -------
+    NormalizingFlow
+
+    Raises
+    ------
+    ValueError
+        For a size below 1 or an unknown activation or dtype.
+
+    References
+    ----------
+    Lecture 2, "Gaussian autoregressive NF". Papamakarios, Pavlakou, Murray 2017.
+
+    Examples
+    --------
+    >>> maf(dim=2, steps=5, rng=0).sample(3, rng=0).shape
+    (3, 2)
+    """
+    return _autoregressive_stack(lambda layer: layer, dim, steps, hidden, activation, rng, dtype)
+
+
+def iaf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64):
+    """An inverse autoregressive flow: `maf` with every layer read backwards, fast to sample and slow to score.
+
+    Parameters and result are those of `maf`. Each layer is ``Inverse(GaussianAutoregressive(...))``: its mu and sigma are
+    functions of the noise, one pass gives a sample, and the density of a given x takes m steps, one after another.
+
+    References
+    ----------
+    Kingma et al.: Improving Variational Inference with Inverse Autoregressive Flow, 2016.
+
+    Examples
+    --------
+    >>> iaf(dim=3, steps=1, rng=0).flow.passes, maf(dim=3, steps=1, rng=0).flow.passes
+    ((3, 1), (1, 3))
+    """
+    return _autoregressive_stack(Inverse, dim, steps, hidden, activation, rng, dtype)
+
+
+def _autoregressive_stack(turn, dim, steps, hidden, activation, rng, dtype):
+    rng, flows = as_rng(rng), []
+    for k in range(as_count(steps, "steps", minimum=1)):
+        if k:
+            flows.append(Permutation.reversing(dim, dtype))
+        flows.append(turn(GaussianAutoregressive(dim, hidden, activation, rng=rng, dtype=dtype)))
+    return NormalizingFlow(Composition(flows))
+
+
+def realnvp(dim, steps=8, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64):
+    """RealNVP on vectors: `steps` affine coupling layers whose halves swap roles from layer to layer.
+
+    Parameters and result are those of `maf`. With dim = 1 every layer is an elementwise affine map.
+
+    References
+    ----------
+    Lecture 2, "RealNVP". Dinh, Sohl-Dickstein, Bengio 2017.
+
+    Examples
+    --------
+    >>> [flow.swap for flow in realnvp(dim=2, steps=3, rng=0).flow.flows]
+    [False, True, False]
+    """
+    rng = as_rng(rng)
+    return NormalizingFlow(Composition([
+        Coupling(dim, hidden, activation, swap=k % 2 == 1, rng=rng, dtype=dtype)
+        for k in range(as_count(steps, "steps", minimum=1))]))

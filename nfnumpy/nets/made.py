@@ -1,0 +1,146 @@
+"""MADE: a multilayer perceptron whose outputs see only earlier inputs."""
+import numpy as np
+
+from nfnumpy.arrays import as_count
+from nfnumpy.nets.mlp import MLP, as_widths
+
+
+def hidden_degrees(width, lowest, dim):
+    """Degrees of the `width` units of a hidden layer: ``lowest .. dim - 1``, spread evenly, in ascending order.
+
+    A unit of degree d may see the inputs of degree up to d. With at least as many units as degrees every degree occurs,
+    in every layer, so that input i reaches output j > i through units of degree i: no permitted path is lost (random
+    degrees, as in the paper, can lose some). Sorted degrees make the masks block triangular.
+
+    >>> hidden_degrees(6, 1, 4)
+    array([1, 1, 2, 2, 3, 3])
+    """
+    n_degrees = max(dim - lowest, 1)
+    return min(lowest, dim - 1) + ((2 * np.arange(width) + 1) * n_degrees) // (2 * width)
+
+
+def made_masks(degrees, hidden, outputs):
+    """One 0/1 mask a layer, ``(units above, units below)``, from the degrees of inputs and hidden units.
+
+    Parameters
+    ----------
+    degrees : array of int, ``(n_in,)``
+        A permutation of 1..m for the inputs that have an output, and 0 for inputs that every output may see.
+    hidden : list of array of int
+        The degrees of each hidden layer's units.
+    outputs : int
+        Number of outputs for each input of degree 1..m. Output p of that input k stands in row ``p * m + k``.
+
+    Notes
+    -----
+    Between layers a unit sees the units of no higher degree (<=); at the output it is strict (<): x_j's parameters see
+    x_1 .. x_{j-1} and never x_j itself.
+
+    >>> made_masks(np.array([1, 2]), [np.array([1, 1])], 1)
+    [array([[1., 0.],
+           [1., 0.]]), array([[0., 0.],
+           [1., 1.]])]
+    """
+    below, masks = degrees, []
+    for above in hidden:
+        masks.append(below[None, :] <= above[:, None])
+        below = above
+    masks.append(below[None, :] < np.tile(degrees[degrees > 0], outputs)[:, None])
+    return [mask.astype(np.float64) for mask in masks]
+
+
+class MADE(MLP):
+    """A masked autoregressive network (Germain et al. 2015): for each x_j, some parameters that depend on earlier x only.
+
+    Parameters
+    ----------
+    degrees : sequence of int, ``(n_in,)``
+        ``degrees[k]`` is the place of input k in the order, 1 for the first; 0 marks an input that every output may see
+        (a context). The other degrees are a permutation of 1..m.
+    hidden : tuple of int
+        Hidden widths; any, also below m - 1 (then some permitted inputs cannot be told apart) and ``()`` (linear).
+    outputs : int
+        Number of parameters for each x_j.
+    activation, rng, dtype
+        See `MLP`.
+
+    Raises
+    ------
+    ValueError
+        For degrees that are no such permutation.
+
+    Notes
+    -----
+    The weights in use are ``mask * W``, at every call: masking once, at initialisation, is undone by the first update.
+    `vjp` returns out ``(n, m, outputs)``.
+
+    References
+    ----------
+    Germain, Gregor, Murray, Larochelle: MADE: Masked Autoencoder for Distribution Estimation, 2015.
+    Lecture 2, "Autoregressive MLP" and "Gaussian autoregressive NF".
+
+    Examples
+    --------
+    >>> net = MADE([1, 2, 3], hidden=(8,), outputs=2, rng=0)
+    >>> out, vjp = net.vjp(np.zeros((5, 3)))
+    >>> out.shape
+    (5, 3, 2)
+    """
+
+    def __init__(self, degrees, hidden, outputs=1, activation="relu", rng=None, dtype=np.float64):
+        degrees = np.asarray(degrees)
+        if degrees.ndim != 1 or degrees.dtype.kind not in "iu" or not (degrees > 0).any() or (
+                np.sort(degrees[degrees != 0]) != np.arange(1, (degrees != 0).sum() + 1)).any():
+            raise ValueError(f"degrees: expected a permutation of 1..m, and any number of zeros, got {degrees.tolist()}")
+        self.degrees, self.outputs = degrees, as_count(outputs, "outputs", minimum=1)
+        self.dim = int(degrees.max())
+        self.hidden_degrees = [hidden_degrees(width, int(degrees.min()), self.dim) for width in as_widths(hidden)]
+        masks = made_masks(degrees, self.hidden_degrees, outputs)
+        super().__init__(len(degrees), hidden, self.dim * outputs, activation, rng, dtype, masks)
+
+    def weight(self, k):
+        """The weights in use, (mask * W)_k."""
+        return getattr(self, f"mask{k}") * getattr(self, f"W{k}")
+
+    def affine(self, k, h):
+        """a = (mask * W)_k h + b_k, and its vjp."""
+        W, mask, b = self.weight(k), getattr(self, f"mask{k}"), getattr(self, f"b{k}")
+
+        def vjp(grad_a, grad):
+            grad_W = grad[f"W{k}"]
+            np.matmul(grad_a.T, h, out=grad_W)
+            grad_W *= mask                                       # a depends on mask * W: dL/dW = mask * dL/da h^T
+            np.sum(grad_a, axis=0, out=grad[f"b{k}"])
+            return grad_a @ W                                    # dL/dh = (mask * W)^T dL/da
+
+        return h @ W.T + b, vjp
+
+    def vjp(self, h):
+        """``params, vjp``: params ``(n, m, outputs)``, ``vjp(grad_params, out=None) -> grad_h, grad_theta``."""
+        out, mlp_vjp = super().vjp(h)
+
+        def vjp(grad_params, out=None):
+            return mlp_vjp(join_params(grad_params), out)
+
+        return split_params(out, (self.dim,), self.outputs), vjp
+
+
+def split_params(out, shape, n):
+    """A network's flat output ``(batch, n * size)`` as parameters ``(batch, *shape, n)``: a view, without a copy.
+
+    All first parameters come first, then all second ones, so that ``params[..., 0]`` is contiguous along a sample.
+
+    >>> split_params(np.array([[1, 2, 30, 40]]), (2,), 2)[..., 1]
+    array([[30, 40]])
+    """
+    return np.moveaxis(out.reshape(len(out), n, *shape), 1, -1)
+
+
+def join_params(params):
+    """The flat form of parameters: `split_params` backwards, a view again if the memory is laid out like its result.
+
+    >>> out = np.arange(8.0).reshape(2, 4)
+    >>> np.shares_memory(join_params(split_params(out, (2,), 2)), out)
+    True
+    """
+    return np.moveaxis(params, -1, 1).reshape(len(params), -1)

@@ -1,0 +1,67 @@
+"""The optimiser that `fit` uses, on one flat vector."""
+import math
+
+import numpy as np
+
+
+class Adam:
+    """Adam (Kingma and Ba 2015), working on `theta` in place, with decoupled weight decay (Loshchilov and Hutter 2019).
+
+    ::
+
+        m <- b1 m + (1 - b1) g              mean of gradients
+        v <- b2 v + (1 - b2) g^2            mean of their squares
+        theta <- theta - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) - lr weight_decay theta
+
+    Parameters
+    ----------
+    theta : array ``(n_params,)``
+        Written to by `step`.
+    lr : float
+        Learning rate; the attribute may be changed between steps.
+    betas : pair of float
+        b1 and b2.
+    eps : float
+    weight_decay : float
+        Applied to all of theta, biases included.
+
+    Raises
+    ------
+    ValueError
+        For a learning rate or weight decay that is negative or not finite, or a theta that is not a vector.
+
+    Examples
+    --------
+    >>> theta = np.array([1.0, -2.0])
+    >>> adam = Adam(theta, lr=0.1)
+    >>> for _ in range(200):
+    ...     adam.step(2 * theta)                                 # the gradient of |theta|^2
+    >>> bool(np.abs(theta).max() < 1e-2)
+    True
+    """
+
+    def __init__(self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        if not isinstance(theta, np.ndarray) or theta.ndim != 1:
+            raise ValueError(f"theta: expected a vector, such as model.theta, got {type(theta).__name__} "
+                             f"of shape {np.shape(theta)}")
+        for name, value in (("lr", lr), ("weight_decay", weight_decay)):
+            if not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name}: expected a finite number of at least 0, got {value!r}")
+        self.theta, self.lr, self.betas, self.eps, self.weight_decay = theta, lr, betas, eps, weight_decay
+        self.mean, self.square = np.zeros_like(theta), np.zeros_like(theta)
+        self.steps = 0
+
+    def step(self, gradient):
+        """One update of `theta` against `gradient`, ``(n_params,)``."""
+        if np.shape(gradient) != self.theta.shape:
+            raise ValueError(f"gradient: expected shape {self.theta.shape}, got {np.shape(gradient)}")
+        self.steps += 1
+        beta1, beta2 = self.betas
+        self.mean *= beta1
+        self.mean += (1 - beta1) * gradient
+        self.square *= beta2
+        self.square += (1 - beta2) * gradient * gradient
+        unbias1, unbias2 = 1 - beta1 ** self.steps, 1 - beta2 ** self.steps
+        if self.weight_decay:
+            self.theta *= 1 - self.lr * self.weight_decay
+        self.theta -= (self.lr / unbias1) * self.mean / (np.sqrt(self.square / unbias2) + self.eps)

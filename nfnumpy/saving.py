@@ -1,0 +1,120 @@
+"""Models in files: one ``.npz`` with theta, the constants and a description in JSON, and no pickle."""
+import json
+import os
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from nfnumpy.distributions import Density
+from nfnumpy.model import NormalizingFlow
+from nfnumpy.parametrized import Parametrized
+
+FORMAT = 1
+
+
+def save(model, path):
+    """Write `model` to the file `path`, which ends whole or is not touched: it is written aside and renamed.
+
+    Saved are the class names and `config()` of the flow and the base density, theta, and ``model.info``.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    TypeError
+        If a `config()` or ``model.info`` holds something that is neither plain, nor an array, nor parametrized.
+
+    Examples
+    --------
+    >>> import tempfile, nfnumpy as nf
+    >>> path = Path(tempfile.mkdtemp()) / "model.npz"
+    >>> nf.save(nf.maf(dim=2, rng=0), path)
+    >>> nf.load(path).x_shape
+    (2,)
+    """
+    path, arrays = Path(path), {}
+    description = {"program": "nfnumpy", "format": FORMAT, "info": model.info,
+                   "flow": _encode(model.flow, arrays), "base": _encode(model.base, arrays)}
+    text = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    aside = path.with_name(path.name + ".part")
+    try:
+        with open(aside, "wb") as file:
+            np.savez(file, description=text, theta=model.theta, **arrays)
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def load(path):
+    """The model that `save` wrote to `path`.
+
+    Flows of one's own are found by name among the classes that are imported when `load` is called; nothing is imported
+    by it and no pickle is read.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be read.
+    ValueError
+        If it is damaged, of another program, of a later format, or needs a class that is not imported.
+    """
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            description = json.loads(arrays["description"].tobytes())
+            if description["program"] != "nfnumpy":
+                raise KeyError("program")
+            if description["format"] > FORMAT:
+                raise ValueError(f"expected format {FORMAT} or earlier, got {description['format']}: "
+                                 "written by a later version of nfnumpy")
+            theta = arrays["theta"]
+            flow = _decode(description["flow"], arrays).astype(theta.dtype)
+            if not np.isfinite(theta).all():
+                raise ValueError("theta: expected finite parameters")
+            flow.theta = theta
+            return NormalizingFlow(flow, _decode(description["base"], arrays), description["info"])
+    except (KeyError, TypeError, AttributeError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: not a model file of nfnumpy, or a damaged one ({type(error).__name__}: {error})") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: not a model file that can be used: {error}") from error
+
+
+def _encode(value, arrays):
+    """`value` as JSON; arrays are put into `arrays` under fresh names."""
+    if isinstance(value, (Parametrized, Density)):
+        return {"class": _class_name(type(value)), "config": {k: _encode(v, arrays) for k, v in value.config().items()}}
+    if isinstance(value, np.ndarray):
+        name = f"array{len(arrays)}"
+        arrays[name] = value
+        return {"array": name}
+    if isinstance(value, (list, tuple)):
+        return [_encode(item, arrays) for item in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"config: expected plain values, arrays, flows or densities, got a {type(value).__name__}")
+
+
+def _decode(value, arrays):
+    if isinstance(value, list):
+        return [_decode(item, arrays) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if "array" in value:
+        return arrays[value["array"]]
+    known = {_class_name(cls): cls for cls in (*_subclasses(Parametrized), *_subclasses(Density))}
+    if value["class"] not in known:
+        raise ValueError(f"it needs the class {value['class']}, which is not imported")
+    return known[value["class"]](**{name: _decode(item, arrays) for name, item in value["config"].items()})
+
+
+def _class_name(cls):
+    """The bare name for this package's own classes, ``module:name`` for anyone else's, which cannot shadow them."""
+    own = cls.__module__.startswith("nfnumpy.") and not cls.__module__.startswith("nfnumpy.testing.")
+    return cls.__qualname__ if own else f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _subclasses(cls):
+    for below in cls.__subclasses__():
+        yield below
+        yield from _subclasses(below)

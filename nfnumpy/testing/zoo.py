@@ -1,0 +1,82 @@
+"""Every flow that the package has, with random parameters: one dictionary feeds the property tests."""
+import numpy as np
+
+from nfnumpy.arrays import as_rng
+from nfnumpy.flow import Composition, Inverse
+from nfnumpy.flows import Coupling, GaussianAutoregressive, Permutation, Standardize
+from nfnumpy.model import iaf, maf, realnvp
+from nfnumpy.nets import MLP
+
+# name: builder(dim, rng) -> flow on samples of `dim` numbers (tanh: property tests stay clear of ReLU's kink).
+BUILDERS = {
+    "permutation": lambda dim, rng: Permutation(rng.permutation(dim)),
+    "standardize": lambda dim, rng: Standardize(rng.standard_normal(dim), rng.uniform(0.5, 2, dim)),
+    "autoregressive": lambda dim, rng: GaussianAutoregressive(dim, (8, 8), "tanh", rng=rng),
+    "autoregressive, linear": lambda dim, rng: GaussianAutoregressive(dim, (), rng=rng),
+    "autoregressive, random order": lambda dim, rng: GaussianAutoregressive(dim, (20,), "tanh", rng.permutation(dim), rng),
+    "coupling": lambda dim, rng: Coupling(dim, (8, 8), "tanh", rng=rng),
+    "coupling, swapped": lambda dim, rng: Coupling(dim, (8,), "tanh", swap=True, rng=rng),
+    "inverse autoregressive": lambda dim, rng: Inverse(GaussianAutoregressive(dim, (8,), "tanh", rng=rng)),
+    "composition": lambda dim, rng: Composition([Coupling(dim, (8,), "tanh", rng=rng), Permutation(rng.permutation(dim)),
+                                                 Inverse(Coupling(dim, (8,), "tanh", swap=True, rng=rng))]),
+    "maf": lambda dim, rng: maf(dim, steps=3, hidden=(12,), activation="tanh", rng=rng).flow,
+    "iaf": lambda dim, rng: iaf(dim, steps=2, hidden=(12,), activation="tanh", rng=rng).flow,
+    "realnvp": lambda dim, rng: realnvp(dim, steps=4, hidden=(12,), activation="tanh", rng=rng).flow,
+}
+
+
+def zoo(rng=None, dim=3, n=5):
+    """Every flow of the package: ``{name: (flow, x)}`` with random parameters and a standard-normal batch x.
+
+    Parameters
+    ----------
+    rng : None, int or Generator
+    dim : int
+        Size of one sample.
+    n : int
+        Rows of x.
+
+    Examples
+    --------
+    >>> flow, x = zoo(rng=0)["maf"]
+    >>> x.shape
+    (5, 3)
+    """
+    rng, animals = as_rng(rng), {}
+    for name, build in BUILDERS.items():
+        flow = randomize(build(dim, rng), rng)
+        animals[name] = flow, rng.standard_normal((n, *flow.x_shape))
+    return animals
+
+
+def randomize(flow, rng=None):
+    """Give the flow, in place, the random parameters that tests use, and return it.
+
+    Network weights are drawn from N(0, 1/fan_in) and biases from N(0, 0.1^2), so that no network is left at its zero
+    initialisation, where every check passes at the identity; other parameters move by N(0, 0.1^2).
+    """
+    rng = as_rng(rng)
+    for part in walk(flow):
+        for name, array in part.parts(part.theta).items():
+            if name in part._children:
+                continue
+            if isinstance(part, MLP) and name.startswith("W"):
+                mask = getattr(part, "mask" + name[1:], np.ones(array.shape))
+                fan_in = np.maximum(mask.sum(axis=1, keepdims=True), 1)
+                array[...] = rng.standard_normal(array.shape) / np.sqrt(fan_in)
+            elif isinstance(part, MLP):
+                array[...] = 0.1 * rng.standard_normal(array.shape)
+            else:
+                array += 0.1 * rng.standard_normal(array.shape)
+    return flow
+
+
+def walk(part):
+    """The parametrized object and, depth first, all of its children.
+
+    >>> [type(part).__name__ for part in walk(Inverse(Coupling(2)))]
+    ['Inverse', 'Coupling', 'MLP']
+    """
+    yield part
+    for name in part._children:
+        yield from walk(getattr(part, name))

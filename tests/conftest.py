@@ -1,0 +1,9 @@
+"""Hypothesis profiles: the ordinary one keeps the suite short, `thorough` (HYPOTHESIS_PROFILE=thorough) digs deeper."""
+import os
+
+import hypothesis
+
+# No test depends on a clock, Hypothesis's deadline included; derandomized, so that a run can be repeated.
+hypothesis.settings.register_profile("ordinary", max_examples=25, deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))

@@ -1,0 +1,161 @@
+"""The loss, the optimiser and `fit`: gradients, determinism, the best theta, early ends."""
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import nfnumpy as nf
+from nfnumpy.testing.zoo import randomize
+
+
+@given(seed=st.integers(0, 1000), n=st.integers(1, 6))
+def test_negative_log_likelihood_and_its_gradient(seed, n):
+    """Central differences along a random direction: their error at step 1e-5 is about 1e-9."""
+    rng = np.random.default_rng(seed)
+    model = nf.realnvp(3, steps=2, hidden=(6,), activation="tanh", rng=rng)
+    randomize(model.flow, rng)
+    x, theta = rng.standard_normal((n, 3)), model.theta.copy()
+    loss, gradient = nf.negative_log_likelihood(model, x)
+    assert math.isclose(loss, -model.log_prob(x).mean(), rel_tol=1e-12)
+    v, losses = rng.standard_normal(theta.shape), []
+    for t in (1e-5, -1e-5):
+        model.theta = theta + t * v
+        losses.append(nf.negative_log_likelihood(model, x)[0])
+    np.testing.assert_allclose(gradient @ v, (losses[0] - losses[1]) / 2e-5, rtol=1e-6, atol=1e-6)
+
+
+def test_an_empty_batch_has_no_mean():
+    with pytest.raises(ValueError, match="x: expected at least one row, got an empty batch"):
+        nf.negative_log_likelihood(nf.maf(2, rng=0), np.empty((0, 2)))
+
+
+@given(gradients=st.lists(st.floats(-10, 10), min_size=1, max_size=5), weight_decay=st.sampled_from([0.0, 0.1]))
+def test_adam_is_its_formula_in_plain_loops(gradients, weight_decay):
+    theta, m, v, lr = 1.0, 0.0, 0.0, 0.01
+    array = np.array([theta])
+    adam = nf.Adam(array, lr=lr, weight_decay=weight_decay)
+    for t, g in enumerate(gradients, 1):
+        adam.step(np.array([g]))
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        theta = theta * (1 - lr * weight_decay) - lr * (m / (1 - 0.9 ** t)) / (math.sqrt(v / (1 - 0.999 ** t)) + 1e-8)
+    np.testing.assert_allclose(array, [theta], rtol=1e-12)
+
+
+def test_adam_moves_the_model_and_refuses_another_length():
+    model = nf.maf(2, rng=0)
+    adam, before = nf.Adam(model.theta), model.theta.copy()
+    adam.step(np.ones_like(before))
+    assert (model.theta != before).all()
+    with pytest.raises(ValueError, match=r"gradient: expected shape"):
+        adam.step(np.ones(3))
+    with pytest.raises(ValueError, match="theta: expected a vector, such as model.theta, got list"):
+        nf.Adam([1.0])
+    with pytest.raises(ValueError, match="lr: expected a finite number of at least 0, got -1"):
+        nf.Adam(np.zeros(1), lr=-1)
+
+
+x_train = np.random.default_rng(0).standard_normal((300, 2)) @ np.array([[1.0, 0.8], [0.0, 0.6]]) + 1
+
+
+def fitted(seed=0, **arguments):
+    model = nf.realnvp(2, steps=2, hidden=(8,), rng=1)
+    return model, nf.fit(model, x_train, rng=seed, **{"max_steps": 60, "eval_every": 5, **arguments})
+
+
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others():
+    (a, history_a), (b, history_b), (c, _) = fitted(0), fitted(0), fitted(1)
+    np.testing.assert_array_equal(a.theta, b.theta)
+    assert history_a.valid == history_b.valid and (a.theta != c.theta).any()
+
+
+def test_fit_never_touches_the_global_random_state_or_its_data():
+    state, kept = np.random.get_state()[1].copy(), x_train.copy()
+    fitted()
+    np.testing.assert_array_equal(np.random.get_state()[1], state)
+    np.testing.assert_array_equal(x_train, kept)
+
+
+def test_the_model_ends_with_the_theta_of_the_best_evaluation():
+    x_valid = x_train[:50]
+    model = nf.realnvp(2, steps=2, hidden=(8,), rng=1)
+    history = nf.fit(model, x_train[50:], x_valid, rng=0, max_steps=60, eval_every=5, lr=0.05)
+    assert math.isclose(-model.log_prob(x_valid).mean(), history.best_valid, rel_tol=1e-12)
+    assert history.best_valid == min(history.valid) == history.valid[history.step.index(history.best_step)]
+    assert history.best_step > 0 and history.best_valid < history.valid[0]
+
+
+def test_training_stops_when_nothing_improves_and_keeps_the_start_if_that_was_best():
+    """Held-out rows far from the training rows: every step makes them less likely."""
+    model = nf.realnvp(2, steps=2, hidden=(8,), rng=1)
+    before = model.theta.copy()
+    history = nf.fit(model, 0.1 * x_train, -x_train[:20], rng=0, max_steps=500, eval_every=1, patience=3, lr=0.01)
+    assert history.stopped == "no improvement" and history.step[-1] < 500 and history.best_step == 0
+    np.testing.assert_array_equal(model.theta, before)
+
+
+class Sabotaged(nf.NormalizingFlow):
+    """Raises, or answers NaN, at a given call of log_prob_vjp."""
+
+    def __init__(self, flow, at, what):
+        super().__init__(flow)
+        self.calls, self.at, self.what = 0, at, what
+
+    def log_prob_vjp(self, x):
+        self.calls += 1
+        log_p, vjp = super().log_prob_vjp(x)
+        if self.calls == self.at and isinstance(self.what, BaseException):
+            raise self.what
+        return (log_p * np.nan if self.calls == self.at else log_p), vjp
+
+
+def test_ctrl_c_returns_the_best_model_so_far_with_its_history():
+    model = Sabotaged(nf.realnvp(2, steps=2, hidden=(8,), rng=1).flow, at=40, what=KeyboardInterrupt())
+    history = nf.fit(model, x_train, rng=0, max_steps=100, eval_every=5, lr=0.01)
+    assert history.stopped == "interrupted" and history.best_step == 35 and model.theta.any()
+
+
+def test_a_loss_that_is_not_finite_stops_at_once_and_says_what_to_try():
+    model = Sabotaged(nf.realnvp(2, steps=2, hidden=(8,), rng=1).flow, at=40, what=None)
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 40, after .* nats at step 35; try a smaller lr"):
+        nf.fit(model, x_train, rng=0, max_steps=100, eval_every=5, lr=0.01)
+    assert np.isfinite(model.theta).all() and model.theta.any()
+
+
+def test_long_gradients_are_shortened_and_counted():
+    _, history = fitted(clip_norm=1e-9)
+    _, unclipped = fitted(clip_norm=None)
+    assert history.clipped == 60 and unclipped.clipped == 0
+    assert unclipped.valid[-1] < history.valid[0]
+
+
+@pytest.mark.parametrize("shown", [True, False, None])
+def test_the_progress_line_is_for_terminals_only(shown, capsys):
+    fitted(progress=shown)                                       # None: stderr is captured here, so no terminal
+    out, err = capsys.readouterr()
+    assert out == "" and bool(err) == bool(shown)
+    if shown:
+        assert "step 60/60  training " in err and " nats  held-out " in err and " s left" in err
+
+
+@pytest.mark.parametrize("x, arguments, message", [
+    (x_train[0], {}, r"x: expected a batch with several rows, got an array of shape \(2,\)"),
+    (x_train[:1], {}, r"x: expected a batch with several rows, got an array of shape \(1, 2\)"),
+    (x_train, {"x_valid": np.zeros((3, 5))}, r"x_valid: expected rows of shape \(2,\) as in x"),
+    (x_train, {"valid_fraction": 1.5}, "valid_fraction: expected a number between 0 and 1, got 1.5"),
+    (x_train, {"max_steps": 0}, "max_steps: expected a whole number of at least 1, got 0"),
+    (x_train, {"batch_size": -3}, "batch_size: expected a whole number of at least 1, got -3"),
+    (x_train, {"lr": float("nan")}, "lr: expected a finite number of at least 0, got nan"),
+    (x_train * np.nan, {}, "x: expected finite numbers")])
+def test_arguments_that_make_no_sense_change_nothing(x, arguments, message):
+    model = nf.realnvp(2, steps=2, hidden=(8,), rng=1)
+    before = model.theta.copy()
+    with pytest.raises(ValueError, match=message):
+        nf.fit(model, x, rng=0, **arguments)
+    np.testing.assert_array_equal(model.theta, before)
+
+
+def test_two_rows_are_enough():
+    model = nf.realnvp(2, steps=1, hidden=(4,), rng=0)
+    assert nf.fit(model, x_train[:2], rng=0, max_steps=3).step[-1] == 3
