@@ -9,14 +9,17 @@ from nfnumpy import datasets, testing
 from nfnumpy.distributions import Gaussian, StandardNormal
 from nfnumpy.divergences import forward_kl, negative_log_likelihood, reverse_kl
 from nfnumpy.flow import Composition, Flow, Inverse
-from nfnumpy.flows import Affine, Coupling, GaussianAutoregressive, Permutation, Standardize
-from nfnumpy.model import NormalizingFlow, iaf, maf, realnvp
+from nfnumpy.flows import (PLU, QR, ActNorm, Affine, Conv1x1, Coupling, Dense, Diagonal, EmergingConv,
+                           GaussianAutoregressive, MaskedConv, Permutation, Standardize, Triangular)
+from nfnumpy.model import NormalizingFlow, iaf, linear, maf, realnvp
 from nfnumpy.nets import MADE, MLP
 from nfnumpy.optimizers import Adam
 from nfnumpy.saving import load, save
 from nfnumpy.training import History, fit
 
 __version__ = "0.1.0"
-__all__ = ["Adam", "Affine", "Composition", "Coupling", "Flow", "Gaussian", "GaussianAutoregressive", "History", "Inverse",
-           "MADE", "MLP", "NormalizingFlow", "Permutation", "Standardize", "StandardNormal", "datasets", "fit",
-           "forward_kl", "iaf", "load", "maf", "negative_log_likelihood", "realnvp", "reverse_kl", "save", "testing"]
+__all__ = ["ActNorm", "Adam", "Affine", "Composition", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv",
+           "Flow", "Gaussian", "GaussianAutoregressive", "History", "Inverse", "MADE", "MLP", "MaskedConv",
+           "NormalizingFlow", "PLU", "Permutation", "QR", "Standardize", "StandardNormal", "Triangular", "datasets", "fit",
+           "forward_kl", "iaf", "linear", "load", "maf", "negative_log_likelihood", "realnvp", "reverse_kl", "save",
+           "testing"]

@@ -5,6 +5,7 @@ from nfnumpy.arrays import as_batch, as_count, as_rng
 from nfnumpy.distributions import StandardNormal
 from nfnumpy.flow import Composition, Inverse
 from nfnumpy.flows import Coupling, GaussianAutoregressive, Permutation, Standardize
+from nfnumpy.flows.linear import linear_flow
 
 
 class NormalizingFlow:
@@ -181,3 +182,37 @@ def realnvp(dim, steps=8, hidden=(64, 64), activation="relu", rng=None, dtype=np
     return NormalizingFlow(Composition([
         Coupling(dim, hidden, activation, swap=k % 2 == 1, rng=rng, dtype=dtype)
         for k in range(as_count(steps, "steps", minimum=1))]))
+
+
+def linear(dim, kind="plu", rng=None, dtype=np.float64):
+    """A linear flow z = W x + b as a model: with its standard-normal base it is a Gaussian.
+
+    Parameters
+    ----------
+    dim : int
+        m.
+    kind : {"plu", "qr", "dense", "triangular", "diagonal"}
+        How W is parametrized: see `nfnumpy.flows.linear.linear_flow`.
+    rng : None, int or Generator
+        For the random rotation at which dense, plu and qr start.
+    dtype : numpy dtype
+
+    Returns
+    -------
+    NormalizingFlow
+
+    Raises
+    ------
+    ValueError
+        For another kind, or dim below 1.
+
+    References
+    ----------
+    Lecture 2, "Linear normalizing flows".
+
+    Examples
+    --------
+    >>> linear(dim=3, kind="qr", rng=0).flow
+    QR(dim=3, sign=1)
+    """
+    return NormalizingFlow(linear_flow(dim, kind, rng, dtype))

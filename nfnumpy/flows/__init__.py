@@ -1,8 +1,16 @@
 """The flows of the lecture, one idea a file: `nfnumpy.flow.Flow` is the contract that each of them keeps."""
+from nfnumpy.flows.actnorm import ActNorm
 from nfnumpy.flows.autoregressive import GaussianAutoregressive
+from nfnumpy.flows.conv1x1 import Conv1x1
 from nfnumpy.flows.coupling import Coupling
-from nfnumpy.flows.elementwise import Standardize
+from nfnumpy.flows.dense import Dense
+from nfnumpy.flows.elementwise import Diagonal, Standardize
+from nfnumpy.flows.emerging import EmergingConv, MaskedConv
 from nfnumpy.flows.permutation import Permutation
+from nfnumpy.flows.plu import PLU
+from nfnumpy.flows.qr import QR
 from nfnumpy.flows.transformers import Affine
+from nfnumpy.flows.triangular import Triangular
 
-__all__ = ["Affine", "Coupling", "GaussianAutoregressive", "Permutation", "Standardize"]
+__all__ = ["ActNorm", "Affine", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv", "GaussianAutoregressive",
+           "MaskedConv", "PLU", "Permutation", "QR", "Standardize", "Triangular"]

@@ -3,6 +3,7 @@ import numpy as np
 
 from nfnumpy.arrays import as_count
 from nfnumpy.flow import Flow
+from nfnumpy.flows.partitions import Halves
 from nfnumpy.flows.transformers import Affine
 from nfnumpy.nets import MLP
 from nfnumpy.nets.made import join_params, split_params
@@ -55,25 +56,15 @@ class Coupling(Flow):
 
     def __init__(self, dim, hidden=(64, 64), activation="relu", swap=False, rng=None, dtype=np.float64):
         dim = as_count(dim, "dim", minimum=1)
-        self.swap = swap = bool(swap) and dim > 1                # one coordinate has no other half to swap with
-        d = dim // 2
-        first, second = slice(None, d), slice(d, None)
-        self._conditioning, self._transformed = (second, first) if swap else (first, second)
-        n_in, self._n_transformed = (dim - d, d) if swap else (d, dim - d)
-        net = MLP(n_in, hidden, self.transformer.n_params * self._n_transformed, activation, rng, dtype)
+        self.partition = Halves(dim, swap)
+        net = MLP(self.partition.n_conditioning, hidden, self.transformer.n_params * self.partition.n_transformed,
+                  activation, rng, dtype)
         super().__init__((dim,), children={"net": net}, dtype=dtype)
 
-    def split(self, x):
-        """``x1, x2``: the coordinates that condition, and those that are transformed."""
-        return x[:, self._conditioning], x[:, self._transformed]
-
-    def join(self, x1, x2):
-        """`split` backwards."""
-        return np.concatenate([x2, x1] if self.swap else [x1, x2], axis=1)
-
-    def _conditioner(self, x1):
-        out, net_vjp = self.net.vjp(x1)
-        return split_params(out, (self._n_transformed,), self.transformer.n_params), net_vjp
+    @property
+    def swap(self):
+        """Whether the roles of the halves are swapped."""
+        return self.partition.swap
 
     def forward_vjp(self, x):
         """``(z, log_det), vjp``."""
@@ -84,17 +75,19 @@ class Coupling(Flow):
         return self._couple(self.transformer.inverse_vjp, self.as_z(z))
 
     def _couple(self, transform_vjp, x):
-        x1, x2 = self.split(x)
-        params, net_vjp = self._conditioner(x1)                  # mu(x_1), sigma(x_1)
+        split, join, restrict = self.partition.split, self.partition.join, self.partition.restrict
+        x1, x2 = split(x)
+        out, net_vjp = self.net.vjp(x1)                          # mu(x_1), sigma(x_1)
+        params = restrict(split_params(out, self.transformer.n_params))
         (z2, log_det), transformer_vjp = transform_vjp(x2, params)
 
         def vjp(grad_z, grad_log_det, out=None):
-            grad_z1, grad_z2 = self.split(grad_z)
+            grad_z1, grad_z2 = split(grad_z)
             grad_x2, grad_params = transformer_vjp(grad_z2, grad_log_det)
-            grad_x1, grad_theta = net_vjp(join_params(grad_params), out)
-            return self.join(grad_z1 + grad_x1, grad_x2), grad_theta  # x_1 reaches z_1 itself, and z_2 through the net
+            grad_x1, grad_theta = net_vjp(join_params(restrict(grad_params)), out)
+            return join(grad_z1 + grad_x1, grad_x2), grad_theta  # x_1 reaches z_1 itself, and z_2 through the net
 
-        return (self.join(x1, z2), log_det), vjp
+        return (join(x1, z2), log_det), vjp
 
     def config(self):
         return {"dim": self.x_shape[0], "hidden": self.net.sizes[1:-1], "activation": self.net.activation.__name__,

@@ -125,8 +125,9 @@ class Diagonal(LinearMap):
         W = np.diag(signs) if W is None else as_matrix(W, dim)
         diagonal = np.diagonal(W)
         if np.count_nonzero(W) > np.count_nonzero(diagonal):
-            raise ValueError(f"W: expected a diagonal matrix, got {np.count_nonzero(W) - np.count_nonzero(diagonal)} entries "
-                             "beside the diagonal that are not zero")
+            beside = np.count_nonzero(W) - np.count_nonzero(diagonal)
+            raise ValueError(f"W: expected a diagonal matrix, got {beside} entries beside the diagonal that are "
+                             "not zero")
         if not diagonal.all():
             raise ValueError(f"W: expected no zero on the diagonal, got a singular matrix of numerical rank "
                              f"{np.count_nonzero(diagonal)}")
@@ -152,8 +153,8 @@ class Diagonal(LinearMap):
         diagonal = self.diagonal
         y = diagonal * x                                         # y_j = W_jj x_j
 
-        def vjp(grad_y, grad_log_abs_det, grad):                 # dy_j/dlog_diagonal_j = y_j, dlog_abs_det/dlog_diagonal_j = 1
-            grad["log_diagonal"][...] = (grad_y * y).sum(axis=0) + grad_log_abs_det
+        def vjp(grad_y, grad_log_abs_det, grad):
+            grad["log_diagonal"][...] = (grad_y * y).sum(axis=0) + grad_log_abs_det  # dy_j/dlog_diagonal_j = y_j
             return grad_y * diagonal                             # dy_j/dx_j = W_jj
 
         return (y, self.log_abs_det), vjp
@@ -163,8 +164,8 @@ class Diagonal(LinearMap):
         diagonal = self.diagonal
         x = y / diagonal                                         # x_j = y_j / W_jj
 
-        def vjp(grad_x, grad_log_abs_det, grad):                 # dx_j/dlog_diagonal_j = -x_j, dlog_abs_det/dlog_diagonal_j = 1
-            grad["log_diagonal"][...] = grad_log_abs_det - (grad_x * x).sum(axis=0)
+        def vjp(grad_x, grad_log_abs_det, grad):
+            grad["log_diagonal"][...] = grad_log_abs_det - (grad_x * x).sum(axis=0)  # dx_j/dlog_diagonal_j = -x_j
             return grad_x / diagonal                             # dx_j/dy_j = 1 / W_jj
 
         return (x, self.log_abs_det), vjp

@@ -17,8 +17,8 @@ class LinearMap(Flow):
     A batch has one sample a row, so that ``z = x @ W.T + b``. The slide writes J_f = W^T; with the slide's own
     definition of the Jacobian, J[a, b] = dz_a / dx_b, it is W.
 
-    A subclass has the matrix itself as ``W``, for readers and tests, its `log_abs_det`, and two methods that form no more
-    of it than they need. Neither knows of the bias, and both give log abs det W as well::
+    A subclass has the matrix itself as ``W``, for readers and tests, its `log_abs_det`, and two methods that form no
+    more of it than they need. Neither knows of the bias, and both give log abs det W as well::
 
         (y, log_abs_det), vjp = self.multiply(x)            y = W x
         (x, log_abs_det), vjp = self.solve(y)               x = W^-1 y
@@ -37,7 +37,7 @@ class LinearMap(Flow):
     -----
     The adjoints, in terms of W alone; those of a decomposed W continue by the chain rule. Forward, with grad_z given::
 
-        dz = dW x + W dx + db           so  grad_x = W^T grad_z,    grad_W = sum_i grad_z_i x_i^T,      grad_b = sum_i grad_z_i
+        dz = dW x + W dx + db       so  grad_x = W^T grad_z,  grad_W = sum_i grad_z_i x_i^T,  grad_b = sum_i grad_z_i
         d log abs det W = tr(W^-1 dW)   so  grad_W += (sum_i grad_log_det_i) W^-T
 
     Every sample has the same log-determinant, hence the sum over the batch. Inverse, with grad_x given: differentiate
@@ -109,8 +109,6 @@ def solve_triangular(T, y, lower, transpose=False, unit_diagonal=False):
     >>> solve_triangular(np.array([[2.0, 0.0], [1.0, 1.0]]), np.array([[2.0, 4.0]]), lower=True)
     array([[1., 3.]])
     """
-    if not len(y):                                               # SciPy below 1.14 refuses an empty right-hand side
-        return np.empty_like(y)
     return scipy.linalg.solve_triangular(T, y.T, trans=int(transpose), lower=lower, unit_diagonal=unit_diagonal,
                                          check_finite=False).T
 
@@ -143,8 +141,8 @@ def beside_diagonal(dim, lower):
 def random_rotation(dim, rng):
     """A rotation, uniform over all of them: Q Q^T = I, det Q = 1.
 
-    The Q of a Gaussian matrix is uniform over the orthogonal matrices once R's diagonal is made positive (Mezzadri 2007);
-    negating a row gives the other determinant.
+    The Q of a Gaussian matrix is uniform over the orthogonal matrices once R's diagonal is made positive (Mezzadri
+    2007); negating a row gives the other determinant.
 
     >>> Q = random_rotation(3, np.random.default_rng(0))
     >>> bool(np.allclose(Q @ Q.T, np.eye(3))), round(float(np.linalg.det(Q)), 12)
@@ -171,7 +169,8 @@ def as_matrix(W, dim, name="W"):
     if W.dtype.kind not in "biuf":
         raise ValueError(f"{name}: expected real numbers, got an array of dtype {W.dtype}")
     if not np.isfinite(W).all():
-        raise ValueError(f"{name}: expected finite numbers, got {int((~np.isfinite(W)).sum())} that are NaN or infinite")
+        bad = int((~np.isfinite(W)).sum())
+        raise ValueError(f"{name}: expected finite numbers, got {bad} that are NaN or infinite")
     return W.astype(np.float64)
 
 

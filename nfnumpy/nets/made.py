@@ -122,25 +122,26 @@ class MADE(MLP):
         def vjp(grad_params, out=None):
             return mlp_vjp(join_params(grad_params), out)
 
-        return split_params(out, (self.dim,), self.outputs), vjp
+        return split_params(out, self.outputs), vjp
 
 
-def split_params(out, shape, n):
-    """A network's flat output ``(batch, n * size)`` as parameters ``(batch, *shape, n)``: a view, without a copy.
+def split_params(out, n):
+    """A network's output ``(..., n * size)`` as parameters ``(..., size, n)``: a view, without a copy.
 
     All first parameters come first, then all second ones, so that ``params[..., 0]`` is contiguous along a sample.
 
-    >>> split_params(np.array([[1, 2, 30, 40]]), (2,), 2)[..., 1]
+    >>> split_params(np.array([[1, 2, 30, 40]]), 2)[..., 1]
     array([[30, 40]])
     """
-    return np.moveaxis(out.reshape(len(out), n, *shape), 1, -1)
+    return out.reshape(*out.shape[:-1], n, out.shape[-1] // n).swapaxes(-1, -2)
 
 
 def join_params(params):
     """The flat form of parameters: `split_params` backwards, a view again if the memory is laid out like its result.
 
     >>> out = np.arange(8.0).reshape(2, 4)
-    >>> np.shares_memory(join_params(split_params(out, (2,), 2)), out)
+    >>> np.shares_memory(join_params(split_params(out, 2)), out)
     True
     """
-    return np.moveaxis(params, -1, 1).reshape(len(params), -1)
+    *batch, size, n = params.shape
+    return params.swapaxes(-1, -2).reshape(*batch, n * size)

@@ -3,7 +3,8 @@ import numpy as np
 
 from nfnumpy.arrays import as_rng
 from nfnumpy.flow import Composition, Inverse
-from nfnumpy.flows import Coupling, GaussianAutoregressive, Permutation, Standardize
+from nfnumpy.flows import (PLU, QR, ActNorm, Conv1x1, Coupling, Dense, Diagonal, EmergingConv, GaussianAutoregressive,
+                           MaskedConv, Permutation, Standardize, Triangular)
 from nfnumpy.model import iaf, maf, realnvp
 from nfnumpy.nets import MLP
 
@@ -11,6 +12,20 @@ from nfnumpy.nets import MLP
 BUILDERS = {
     "permutation": lambda dim, rng: Permutation(rng.permutation(dim)),
     "standardize": lambda dim, rng: Standardize(rng.standard_normal(dim), rng.uniform(0.5, 2, dim)),
+    "diagonal": lambda dim, rng: Diagonal(dim, signs=rng.choice([-1, 1], dim)),
+    "triangular": lambda dim, rng: Triangular(dim, signs=rng.choice([-1, 1], dim)),
+    "triangular, upper": lambda dim, rng: Triangular(dim, lower=False),
+    "dense": lambda dim, rng: Dense(dim, rng=rng),
+    "plu": lambda dim, rng: PLU(dim, rng=rng),
+    "qr": lambda dim, rng: QR(dim, sign=rng.choice([-1, 1]), rng=rng),
+    "conv1x1, dense": lambda dim, rng: Conv1x1((3, 1, dim), "dense", rng),
+    "conv1x1, plu": lambda dim, rng: Conv1x1((1, 3, dim), "plu", rng),
+    "conv1x1, qr": lambda dim, rng: Conv1x1((3, 1, dim), "qr", rng),
+    "actnorm": lambda dim, rng: ActNorm((dim,)),
+    "actnorm, image": lambda dim, rng: ActNorm((3, 1, dim)),
+    "masked convolution": lambda dim, rng: MaskedConv((dim, 2, 1 + dim % 2), 3, rng=rng),
+    "masked convolution, reverse": lambda dim, rng: MaskedConv((2, dim, 1 + dim % 2), 5, reverse=True, rng=rng),
+    "emerging convolution": lambda dim, rng: EmergingConv((3, (dim + 2) // 3, 2), 3, rng=rng),
     "autoregressive": lambda dim, rng: GaussianAutoregressive(dim, (8, 8), "tanh", rng=rng),
     "autoregressive, linear": lambda dim, rng: GaussianAutoregressive(dim, (), rng=rng),
     "autoregressive, random order": lambda dim, rng: GaussianAutoregressive(dim, (20,), "tanh", rng.permutation(dim), rng),
