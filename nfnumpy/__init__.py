@@ -11,6 +11,7 @@ from nfnumpy.divergences import forward_kl, negative_log_likelihood, reverse_kl
 from nfnumpy.flow import Composition, Flow, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Affine, Conv1x1, Coupling, Dense, Diagonal, EmergingConv,
                            GaussianAutoregressive, MaskedConv, Permutation, Standardize, Triangular)
+from nfnumpy.image_models import GreyImageFlow, bits_per_dim, glow, realnvp_image
 from nfnumpy.model import NormalizingFlow, iaf, linear, maf, realnvp
 from nfnumpy.nets import MADE, MLP
 from nfnumpy.optimizers import Adam
@@ -20,6 +21,6 @@ from nfnumpy.training import History, fit
 __version__ = "0.1.0"
 __all__ = ["ActNorm", "Adam", "Affine", "Composition", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv",
            "Flow", "Gaussian", "GaussianAutoregressive", "History", "Inverse", "MADE", "MLP", "MaskedConv",
-           "NormalizingFlow", "PLU", "Permutation", "QR", "Standardize", "StandardNormal", "Triangular", "datasets", "fit",
-           "forward_kl", "iaf", "linear", "load", "maf", "negative_log_likelihood", "realnvp", "reverse_kl", "save",
+           "NormalizingFlow", "PLU", "Permutation", "QR", "Standardize", "StandardNormal", "Triangular", "bits_per_dim",
+           "datasets", "fit", "forward_kl", "glow", "GreyImageFlow", "iaf", "linear", "load", "maf", "negative_log_likelihood", "realnvp", "reverse_kl", "save",
            "testing"]

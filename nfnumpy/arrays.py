@@ -3,6 +3,7 @@
 A batch has one sample a row: shape ``(n, *shape)`` with ``shape = (m,)`` for vectors and
 ``(height, width, channels)`` for images.
 """
+import math
 import numbers
 
 import numpy as np
@@ -78,7 +79,7 @@ def sum_event(values):
     >>> sum_event(np.ones((2, 3, 4)))
     array([12., 12.])
     """
-    return values.reshape(len(values), -1).sum(axis=1) if values.ndim > 2 else values.sum(axis=1)
+    return values.reshape(len(values), math.prod(values.shape[1:])).sum(axis=1)
 
 
 def per_sample(values, like):

@@ -1,4 +1,6 @@
 """A normalizing flow as a density model, and the builders of the flows on the slides."""
+import copy
+
 import numpy as np
 
 from nfnumpy.arrays import as_batch, as_count, as_rng
@@ -84,6 +86,10 @@ class NormalizingFlow:
         """Data-dependent initialisation on a batch of training rows; `fit` calls it before the first step."""
         self.flow.initialize(self._as_data(x))
 
+    def prepare(self, x, rng):
+        """What training rows need before `log_prob`: nothing here; noise, where they are whole grey values."""
+        return x
+
     def standardized(self, x):
         """This flow behind a `Standardize` that fits the rows of x: the model in the units of x. The flow moves there.
 
@@ -95,7 +101,13 @@ class NormalizingFlow:
 
     def astype(self, dtype):
         """A copy of the model with another dtype."""
-        return NormalizingFlow(self.flow.astype(dtype), self.base, self.info)
+        other = copy.copy(self)
+        other.flow, other.info = self.flow.astype(dtype), dict(self.info)
+        return other
+
+    def config(self):
+        """Keyword arguments that rebuild the model up to `theta`."""
+        return {"flow": self.flow, "base": self.base}
 
     def _as_data(self, x):
         return as_batch(x, self.flow.x_shape, self.flow.dtype, finite=True, real=True)

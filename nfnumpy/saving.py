@@ -12,12 +12,13 @@ from nfnumpy.model import NormalizingFlow
 from nfnumpy.parametrized import Parametrized
 
 FORMAT = 1
+KINDS = (NormalizingFlow, Parametrized, Density)                 # what has a config() and can be rebuilt from it
 
 
 def save(model, path):
     """Write `model` to the file `path`, which ends whole or is not touched: it is written aside and renamed.
 
-    Saved are the class names and `config()` of the flow and the base density, theta, and ``model.info``.
+    Saved are the class name and `config()` of the model and of its parts, theta, and ``model.info``.
 
     Raises
     ------
@@ -35,8 +36,7 @@ def save(model, path):
     (2,)
     """
     path, arrays = Path(path), {}
-    description = {"program": "nfnumpy", "format": FORMAT, "info": model.info,
-                   "flow": _encode(model.flow, arrays), "base": _encode(model.base, arrays)}
+    description = {"program": "nfnumpy", "format": FORMAT, "info": model.info, "model": _encode(model, arrays)}
     text = np.frombuffer(json.dumps(description).encode(), np.uint8)
     aside = path.with_name(path.name + ".part")
     try:
@@ -69,11 +69,11 @@ def load(path):
                 raise ValueError(f"expected format {FORMAT} or earlier, got {description['format']}: "
                                  "written by a later version of nfnumpy")
             theta = arrays["theta"]
-            flow = _decode(description["flow"], arrays).astype(theta.dtype)
             if not np.isfinite(theta).all():
                 raise ValueError("theta: expected finite parameters")
-            flow.theta = theta
-            return NormalizingFlow(flow, _decode(description["base"], arrays), description["info"])
+            model = _decode(description["model"], arrays).astype(theta.dtype)
+            model.theta, model.info = theta, dict(description["info"])
+            return model
     except (KeyError, TypeError, AttributeError, EOFError, UnicodeDecodeError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(f"{path}: not a model file of nfnumpy, or a damaged one ({type(error).__name__}: {error})") from error
     except ValueError as error:
@@ -82,7 +82,7 @@ def load(path):
 
 def _encode(value, arrays):
     """`value` as JSON; arrays are put into `arrays` under fresh names."""
-    if isinstance(value, (Parametrized, Density)):
+    if isinstance(value, KINDS):
         return {"class": _class_name(type(value)), "config": {k: _encode(v, arrays) for k, v in value.config().items()}}
     if isinstance(value, np.ndarray):
         name = f"array{len(arrays)}"
@@ -102,7 +102,7 @@ def _decode(value, arrays):
         return value
     if "array" in value:
         return arrays[value["array"]]
-    known = {_class_name(cls): cls for cls in (*_subclasses(Parametrized), *_subclasses(Density))}
+    known = {_class_name(cls): cls for kind in KINDS for cls in (kind, *_subclasses(kind))}
     if value["class"] not in known:
         raise ValueError(f"it needs the class {value['class']}, which is not imported")
     return known[value["class"]](**{name: _decode(item, arrays) for name, item in value["config"].items()})

@@ -45,7 +45,7 @@ class History:
 
 
 def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000, batch_size=256, lr=1e-3,
-        weight_decay=0.0, clip_norm=10.0, patience=20, eval_every=None, progress=None):
+        weight_decay=0.0, clip=5.0, patience=20, eval_every=None, progress=None):
     """Fit `model` to the rows of x by maximum likelihood with Adam; the model ends with the best held-out theta.
 
     Parameters
@@ -62,9 +62,10 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
         Rows a step, reshuffled when all have been used.
     weight_decay : float
         Decoupled, see `Adam`.
-    clip_norm : float, optional
-        A longer gradient is shortened to this length: one batch with a sample far in the tail, whose density gradient is
-        huge, must not throw theta away. None switches it off; ``History.clipped`` counts how often it acted.
+    clip : float, optional
+        A gradient that is `clip` times longer than they have been lately is shortened to that: one batch with a sample
+        far in the tail, whose gradient is huge, must not throw theta away. None switches it off; ``History.clipped``
+        counts how often it acted.
     patience : int
         Stop after so many evaluations without improvement.
     eval_every : int, optional
@@ -99,22 +100,27 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     eval_every = max(max_steps // 100, 1) if eval_every is None else as_count(eval_every, "eval_every", minimum=1)
     patience = as_count(patience, "patience", minimum=1)
     adam = Adam(model.theta, lr=lr, weight_decay=weight_decay)
+    prepare = getattr(model, "prepare", lambda x, rng: x)        # whole grey values get fresh noise in every minibatch
+    x_valid = prepare(x_valid, rng)
     if hasattr(model, "initialize"):
-        model.initialize(x[:1000])
+        model.initialize(prepare(x[:1000], rng))
+    if clip is not None and not clip > 0:
+        raise ValueError(f"clip: expected a positive number or None, got {clip!r}")
+    clipper = _Clipper(clip)
     line = _ProgressLine(sys.stderr.isatty() if progress is None else progress, max_steps, start)
 
     history = History()
     history.best_valid = _mean_nll(model, x_valid)
-    history.step, history.train, history.valid = [0], [_mean_nll(model, x[:len(x_valid)])], [history.best_valid]
+    history.step, history.train, history.valid = [0], [_mean_nll(model, prepare(x[:len(x_valid)], rng))], [history.best_valid]
     best_theta, losses = model.theta.copy(), []
     try:
         for step, rows in zip(range(1, max_steps + 1), _minibatches(len(x), batch_size, rng)):
             adam.lr = lr * 0.5 * (1 + math.cos(math.pi * (step - 1) / max_steps))
-            loss, gradient = negative_log_likelihood(model, x[rows])
+            loss, gradient = negative_log_likelihood(model, prepare(x[rows], rng))
             if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} at step {step}, after {history.valid[-1]:.3f} nats at step "
                                          f"{history.step[-1]}; try a smaller lr than {lr:g}, or standardise the data")
-            history.clipped += _clip(gradient, clip_norm)
+            history.clipped += clipper(gradient)
             adam.step(gradient)
             losses.append(loss)
             if step % eval_every == 0 or step == max_steps:
@@ -155,14 +161,20 @@ def _split(x, x_valid, valid_fraction, rng):
     return x[rows[n_valid:]], x[rows[:n_valid]]
 
 
-def _clip(gradient, norm):
-    """Shorten `gradient`, in place, to the length `norm` if it is longer; whether it was."""
-    if norm is None:
-        return False
-    length = math.sqrt(float(np.dot(gradient, gradient)))
-    if length > norm:
-        gradient *= norm / length
-    return length > norm
+class _Clipper:
+    """Shortens, in place, gradients that are `factor` times longer than the running mean of their lengths."""
+
+    def __init__(self, factor):
+        self.factor, self.usual = math.inf if factor is None else factor, None
+
+    def __call__(self, gradient):
+        length = math.sqrt(float(np.dot(gradient, gradient)))
+        self.usual = length if self.usual is None else self.usual
+        longest = self.factor * self.usual
+        if length > longest:
+            gradient *= longest / length
+        self.usual += 0.02 * (min(length, longest) - self.usual)  # over the last fifty steps or so
+        return length > longest
 
 
 def _minibatches(n, batch_size, rng):

@@ -25,6 +25,18 @@ def test_a_model_comes_back_to_the_bit(build, dtype, tmp_path):
     assert loaded.info == model.info and loaded.theta.dtype == dtype and repr(loaded) == repr(model)
 
 
+@pytest.mark.parametrize("build", [
+    lambda: nf.glow((4, 4, 1), levels=2, steps=1, width=3, grey_levels=17, rng=0),
+    lambda: nf.realnvp_image((4, 4, 1), couplings=1, blocks=1, width=3, grey_levels=17, alpha=0.01, rng=0, dtype=np.float32)])
+def test_image_models_come_back_to_the_bit(build, tmp_path):
+    model, x = build(), np.random.default_rng(0).uniform(0, 17, (5, 4, 4, 1))
+    model.theta += 0.1 * np.random.default_rng(1).standard_normal(len(model.theta)).astype(model.theta.dtype)
+    nf.save(model, tmp_path / "model.npz")
+    loaded = nf.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.log_prob(x), model.log_prob(x))
+    np.testing.assert_array_equal(loaded.sample(3, rng=0), model.sample(3, rng=0))
+
+
 def test_a_base_density_of_ones_own_choice_comes_back(tmp_path):
     base = nf.Gaussian([1.0, 2.0], [[2.0, 0.5], [0.5, 1.0]])
     model = nf.NormalizingFlow(nf.Coupling(2, rng=0), base)

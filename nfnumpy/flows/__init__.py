@@ -6,11 +6,16 @@ from nfnumpy.flows.coupling import Coupling
 from nfnumpy.flows.dense import Dense
 from nfnumpy.flows.elementwise import Diagonal, Standardize
 from nfnumpy.flows.emerging import EmergingConv, MaskedConv
+from nfnumpy.flows.image_coupling import ImageCoupling
+from nfnumpy.flows.logit import Logit
+from nfnumpy.flows.multiscale import MultiScale
 from nfnumpy.flows.permutation import Permutation
 from nfnumpy.flows.plu import PLU
 from nfnumpy.flows.qr import QR
+from nfnumpy.flows.squeeze import Squeeze
 from nfnumpy.flows.transformers import Affine
 from nfnumpy.flows.triangular import Triangular
 
 __all__ = ["ActNorm", "Affine", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv", "GaussianAutoregressive",
-           "MaskedConv", "PLU", "Permutation", "QR", "Standardize", "Triangular"]
+           "ImageCoupling", "Logit", "MaskedConv", "MultiScale", "PLU", "Permutation", "QR", "Squeeze", "Standardize",
+           "Triangular"]

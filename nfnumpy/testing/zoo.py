@@ -4,9 +4,23 @@ import numpy as np
 from nfnumpy.arrays import as_rng
 from nfnumpy.flow import Composition, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Conv1x1, Coupling, Dense, Diagonal, EmergingConv, GaussianAutoregressive,
-                           MaskedConv, Permutation, Standardize, Triangular)
+                           ImageCoupling, Logit, MaskedConv, Permutation, Squeeze, Standardize, Triangular)
+from nfnumpy.image_models import glow, realnvp_image
 from nfnumpy.model import iaf, maf, realnvp
 from nfnumpy.nets import MLP
+from nfnumpy.nets.cnn import Conv2d
+from nfnumpy.nets.resnet import glow_net, residual_net
+
+
+def shallow(rng):
+    """Builds a small convolutional conditioner of Glow's kind."""
+    return lambda c_in, c_out: glow_net(c_in, c_out, 3, "tanh", rng)
+
+
+def residual(rng):
+    """Builds a small convolutional conditioner of RealNVP's kind."""
+    return lambda c_in, c_out: residual_net(c_in, c_out, 3, 1, "tanh", rng)
+
 
 # name: builder(dim, rng) -> flow on samples of `dim` numbers (tanh: property tests stay clear of ReLU's kink).
 BUILDERS = {
@@ -26,6 +40,14 @@ BUILDERS = {
     "masked convolution": lambda dim, rng: MaskedConv((dim, 2, 1 + dim % 2), 3, rng=rng),
     "masked convolution, reverse": lambda dim, rng: MaskedConv((2, dim, 1 + dim % 2), 5, reverse=True, rng=rng),
     "emerging convolution": lambda dim, rng: EmergingConv((3, (dim + 2) // 3, 2), 3, rng=rng),
+    "squeeze": lambda dim, rng: Squeeze((2, 2 * ((dim + 3) // 4), 1 + dim % 2), rng.choice(["pixel", "channel"])),
+    "logit, inverse": lambda dim, rng: Inverse(Logit((dim,), alpha=0.05, grey_levels=17)),    # takes any real x
+    "checkerboard coupling": lambda dim, rng: ImageCoupling((3, (dim + 2) // 3, 1 + dim % 2), residual(rng)),
+    "checkerboard coupling, swapped": lambda dim, rng: ImageCoupling((1, dim, 1), shallow(rng), swap=True),
+    "channel coupling": lambda dim, rng: ImageCoupling((2, 1, 1 + (dim + 1) // 2), shallow(rng), "channel",
+                                                       swap=bool(dim % 2)),
+    "glow": lambda dim, rng: glow((4, 4, 1), levels=2, steps=1, width=3, activation="tanh", rng=rng).flow,
+    "realnvp on images": lambda dim, rng: realnvp_image((2, 4, 1), 1, blocks=1, width=3, activation="tanh", rng=rng).flow,
     "autoregressive": lambda dim, rng: GaussianAutoregressive(dim, (8, 8), "tanh", rng=rng),
     "autoregressive, linear": lambda dim, rng: GaussianAutoregressive(dim, (), rng=rng),
     "autoregressive, random order": lambda dim, rng: GaussianAutoregressive(dim, (20,), "tanh", rng.permutation(dim), rng),
@@ -79,7 +101,9 @@ def randomize(flow, rng=None):
                 mask = getattr(part, "mask" + name[1:], np.ones(array.shape))
                 fan_in = np.maximum(mask.sum(axis=1, keepdims=True), 1)
                 array[...] = rng.standard_normal(array.shape) / np.sqrt(fan_in)
-            elif isinstance(part, MLP):
+            elif isinstance(part, Conv2d) and name == "W":       # (taps, c_in, c_out)
+                array[...] = rng.standard_normal(array.shape) / np.sqrt(array.shape[0] * array.shape[1])
+            elif isinstance(part, (MLP, Conv2d)):
                 array[...] = 0.1 * rng.standard_normal(array.shape)
             else:
                 array += 0.1 * rng.standard_normal(array.shape)

@@ -1,0 +1,158 @@
+"""Convolutions with their hand-written adjoints, on images ``(n, height, width, channels)``.
+
+`conv2d` is the one place that does the arithmetic; a kernel is a list of taps, the offsets (dy, dx) at which it looks.
+"""
+import math
+
+import numpy as np
+
+from nfnumpy.arrays import as_count, as_rng
+from nfnumpy.parametrized import Parametrized
+
+
+def square_taps(kernel_size):
+    """The taps of a square kernel, row after row, ``kernel_size`` odd: the output has the size of the input.
+
+    >>> square_taps(3)
+    [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0), (1, 1)]
+    """
+    if as_count(kernel_size, "kernel_size", minimum=1) % 2 == 0:
+        raise ValueError(f"kernel_size: expected an odd number, got {kernel_size}")
+    reach = kernel_size // 2
+    return [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
+
+
+def conv2d(h, W, b, taps):
+    """out[i, j] = b + sum_t W_t^T h[i + dy_t, j + dx_t], with zeros outside the image: ``out, vjp``.
+
+    Parameters
+    ----------
+    h : array ``(n, height, width, c_in)``
+    W : array ``(len(taps), c_in, c_out)``
+        For `square_taps`, ``W.reshape(kernel_size, kernel_size, c_in, c_out)`` is the kernel as a picture.
+    b : array ``(c_out,)``
+    taps : list of (dy, dx)
+
+    Returns
+    -------
+    out : array ``(n, height, width, c_out)``
+    vjp : function
+        ``vjp(grad_out) -> grad_h, grad_W, grad_b``
+
+    Notes
+    -----
+    As in all deep learning this is a correlation: the kernel is not turned. Side by side in one row, what the taps see
+    makes the convolution one matrix product ("im2col"). What an input pixel is seen by are the outputs at the opposite
+    offsets, so that the adjoint is the convolution with the taps -dy, -dx and the matrices W_t^T.
+
+    Examples
+    --------
+    >>> h = np.array([1.0, 10.0, 100.0]).reshape(1, 1, 3, 1)
+    >>> out, vjp = conv2d(h, np.array([2.0, 3.0]).reshape(2, 1, 1), np.zeros(1), [(0, -1), (0, 0)])
+    >>> out.ravel()                                              # 2 times the left neighbour, 3 times the pixel itself
+    array([  3.,  32., 320.])
+    >>> grad_h, grad_W, grad_b = vjp(np.ones_like(out))
+    >>> grad_h.ravel(), grad_W.ravel(), grad_b
+    (array([5., 5., 3.]), array([ 11., 111.]), array([3.]))
+    """
+    n_taps, c_in, c_out = W.shape
+    rows = neighbours(h, taps)                                   # one row a pixel: (n height width, taps c_in)
+    out = rows @ W.reshape(n_taps * c_in, c_out) + b
+
+    def vjp(grad_out):
+        grad_rows = grad_out.reshape(-1, c_out)
+        grad_W = (rows.T @ grad_rows).reshape(W.shape)           # dL/dW_t = sum h[i + dy_t, j + dx_t] dL/dout[i, j]^T
+        grad_b = grad_rows.sum(axis=0)                           # dL/db = sum of dL/dout[i, j] over n, i, j
+        seen_by = neighbours(grad_out, [(-dy, -dx) for dy, dx in taps])
+        W_T = W.swapaxes(1, 2).reshape(n_taps * c_out, c_in)
+        return (seen_by @ W_T).reshape(h.shape), grad_W, grad_b  # dL/dh[i, j] = sum_t W_t dL/dout[i - dy_t, j - dx_t]
+
+    return out.reshape(*h.shape[:3], c_out), vjp
+
+
+def neighbours(h, taps):
+    """What the taps see from every pixel, zeros outside the image: ``(n height width, len(taps) c)``.
+
+    >>> neighbours(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), [(0, -1), (0, 1)])
+    array([[0., 2.],
+           [1., 3.],
+           [2., 0.]])
+    """
+    n, height, width, channels = h.shape
+    if list(taps) == [(0, 0)]:
+        return h.reshape(-1, channels)                           # a 1x1 convolution sees the pixel itself: no copies
+    padded, inside = padding(n, height, width, channels, taps, h.dtype)
+    inside[...] = h
+    top, left = margins(taps)
+    shifted = [padded[:, top + dy:top + dy + height, left + dx:left + dx + width] for dy, dx in taps]
+    return np.stack(shifted, axis=3).reshape(-1, len(taps) * channels)
+
+
+def margins(taps):
+    """How far the taps reach, vertically and horizontally: the rows and columns of zeros to put around an image."""
+    return tuple(max(abs(offset) for offset in offsets) for offsets in zip(*taps))
+
+
+def padding(n, height, width, channels, taps, dtype):
+    """``padded, inside``: images of zeros with the margin that the taps need, and the view of them without it."""
+    top, left = margins(taps)
+    padded = np.zeros((n, height + 2 * top, width + 2 * left, channels), dtype)
+    return padded, padded[:, top:top + height, left:left + width]
+
+
+class Conv2d(Parametrized):
+    """A convolution as a layer: out[i, j] = b + sum_t W_t^T h[i + dy_t, j + dx_t].
+
+    Parameters
+    ----------
+    c_in, c_out : int
+        Channels below and above.
+    taps : int or list of (dy, dx)
+        The size of a square kernel, odd, or the offsets at which the kernel looks. A masked convolution is one with
+        fewer taps: what the mask would put to zero is not stored.
+    gain : float
+        W is drawn from N(0, gain / (len(taps) c_in)): 2 keeps the size of what a ReLU passes on, 0 starts at zero.
+    rng : None, int or Generator
+    dtype : numpy dtype
+
+    Raises
+    ------
+    ValueError
+        For a number of channels below 1, no taps, or an even kernel size.
+
+    Examples
+    --------
+    >>> conv = Conv2d(2, 5, 3, rng=0)
+    >>> out, vjp = conv.vjp(np.ones((4, 8, 6, 2)))
+    >>> grad_h, grad_theta = vjp(np.ones_like(out))
+    >>> out.shape, grad_h.shape, conv.W.shape
+    ((4, 8, 6, 5), (4, 8, 6, 2), (9, 2, 5))
+    """
+
+    def __init__(self, c_in, c_out, taps=3, gain=2.0, rng=None, dtype=np.float64):
+        self.taps = [tuple(map(int, tap)) for tap in (taps if np.iterable(taps) else square_taps(taps))]
+        if not self.taps:
+            raise ValueError("taps: expected at least one offset (dy, dx), got none")
+        c_in, c_out = as_count(c_in, "c_in", minimum=1), as_count(c_out, "c_out", minimum=1)
+        W = as_rng(rng).standard_normal((len(self.taps), c_in, c_out)) * math.sqrt(gain / (len(self.taps) * c_in))
+        super().__init__({"W": W, "b": np.zeros(c_out)}, dtype=dtype)
+
+    def vjp(self, h):
+        """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``; see `conv2d`."""
+        out, conv_vjp = conv2d(h, self.W, self.b, self.taps)
+
+        def vjp(grad_out, out=None):
+            grad_theta, grad = self.gradient(out)
+            grad_h, grad["W"][...], grad["b"][...] = conv_vjp(grad_out)
+            return grad_h, grad_theta
+
+        return out, vjp
+
+    def at(self, padded, i, j):
+        """The output at the one pixel (i, j), ``(n, c_out)``, of images that already have their margin (`padding`)."""
+        top, left = margins(self.taps)
+        seen = [padded[:, top + i + dy, left + j + dx] for dy, dx in self.taps]
+        return np.concatenate(seen, axis=1) @ self.W.reshape(-1, len(self.b)) + self.b
+
+    def config(self):
+        return {"c_in": self.W.shape[1], "c_out": self.W.shape[2], "taps": self.taps}

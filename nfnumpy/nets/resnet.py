@@ -1,0 +1,121 @@
+"""Convolutional conditioners: the networks inside the coupling layers of Glow and of RealNVP for images."""
+import numpy as np
+
+from nfnumpy.arrays import as_count, as_rng
+from nfnumpy.nets.activations import by_name
+from nfnumpy.nets.cnn import Conv2d
+from nfnumpy.parametrized import Parametrized
+
+
+class Sequential(Parametrized):
+    """Layers one after another: out = l_K(... l_1(h)); strings stand for activations.
+
+    Parameters
+    ----------
+    layers : list
+        Each a part with ``out, vjp = layer.vjp(h)``, or the name of an activation.
+
+    Examples
+    --------
+    >>> net = Sequential([Conv2d(1, 4, 3, rng=0), "relu", Conv2d(4, 2, 3, rng=0)])
+    >>> out, vjp = net.vjp(np.ones((5, 8, 6, 1)))
+    >>> out.shape
+    (5, 8, 6, 2)
+    """
+
+    def __init__(self, layers):
+        self.layers = [layer if isinstance(layer, str) else str(k) for k, layer in enumerate(layers)]
+        super().__init__(children={str(k): layer for k, layer in enumerate(layers) if not isinstance(layer, str)})
+
+    def vjp(self, h):
+        """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``."""
+        vjps = []
+        for name in self.layers:
+            h, layer_vjp = self.__dict__[name].vjp(h) if name in self.__dict__ else by_name(name)(h)
+            vjps.append(layer_vjp)
+
+        def vjp(grad_h, out=None):
+            grad_theta, parts = self.gradient(out)
+            for name, layer_vjp in zip(reversed(self.layers), reversed(vjps)):
+                if name in parts:                                # dL/dh_{k-1} = (dh_k / dh_{k-1})^T dL/dh_k
+                    grad_h, _ = layer_vjp(grad_h, parts[name])
+                else:
+                    grad_h = layer_vjp(grad_h)
+            return grad_h, grad_theta
+
+        return h, vjp
+
+    def config(self):
+        return {"layers": [self.__dict__.get(name, name) for name in self.layers]}
+
+
+class Residual(Parametrized):
+    """out = h + branch(h): what a deep network learns is the difference to the identity (He et al. 2016).
+
+    Examples
+    --------
+    >>> net = Residual(Sequential(["relu", Conv2d(4, 4, 3, rng=0)]))
+    >>> net.vjp(np.ones((5, 8, 6, 4)))[0].shape
+    (5, 8, 6, 4)
+    """
+
+    def __init__(self, branch):
+        super().__init__(children={"branch": branch})
+
+    def vjp(self, h):
+        """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``."""
+        change, branch_vjp = self.branch.vjp(h)
+
+        def vjp(grad_out, out=None):
+            grad_h, grad_theta = branch_vjp(grad_out, out)
+            return grad_out + grad_h, grad_theta                 # dout/dh = I + d branch / dh
+
+        return h + change, vjp
+
+    def config(self):
+        return {"branch": self.branch}
+
+
+def glow_net(c_in, c_out, width, activation="relu", rng=None, dtype=np.float64):
+    """Glow's coupling network: convolutions of 3x3, 1x1 and 3x3, the last one starting at zero.
+
+    Zero at the start makes a new coupling the identity, as in the paper.
+
+    Parameters
+    ----------
+    c_in, c_out, width : int
+        Channels of input, output and in between.
+    activation : {"relu", "tanh"}
+    rng, dtype
+        Initial weights are N(0, 2 / fan_in), so that activations keep their size under ReLU.
+
+    References
+    ----------
+    Kingma, Dhariwal: Glow: Generative Flow with Invertible 1x1 Convolutions, 2018, section 4.
+    """
+    rng, width = as_rng(rng), as_count(width, "width", minimum=1)
+    return Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
+                       Conv2d(width, width, 1, 2.0, rng, dtype), activation,
+                       Conv2d(width, c_out, 3, 0.0, rng, dtype)])
+
+
+def residual_net(c_in, c_out, width, blocks, activation="relu", rng=None, dtype=np.float64):
+    """RealNVP's coupling network: a 3x3 convolution, residual blocks, an activation, a 3x3 convolution starting at zero.
+
+    A block adds to h convolutions of 1x1, 3x3 and 1x1 with activations between them. Parameters are those of `glow_net`,
+    and `blocks`, the number of residual blocks.
+
+    References
+    ----------
+    Dinh, Sohl-Dickstein, Bengio: Density estimation using Real NVP, 2017; the course's homework on images.
+    """
+    rng, width = as_rng(rng), as_count(width, "width", minimum=1)
+
+    def block():
+        sizes = (1, 2.0), (3, 2.0), (1, 1.0 / max(blocks, 1))    # branches add up: their variances sum to one
+        first, second, third = (Conv2d(width, width, size, gain, rng, dtype) for size, gain in sizes)
+        return Residual(Sequential([first, activation, second, activation, third]))
+
+    return Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
+                       *(block() for _ in range(as_count(blocks, "blocks"))), activation,
+                       Conv2d(width, c_out, 3, 0.0, rng, dtype)])
