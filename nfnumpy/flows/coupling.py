@@ -53,6 +53,7 @@ class Coupling(Flow):
     """
 
     transformer = Affine()
+    passes = (1, 1)
 
     def __init__(self, dim, hidden=(64, 64), activation="relu", swap=False, rng=None, dtype=np.float64):
         dim = as_count(dim, "dim", minimum=1)

@@ -1,0 +1,197 @@
+"""What the commands share: arguments, reading data and models, and files that are written whole or not at all."""
+import argparse
+import contextlib
+import csv
+import io
+import math
+import os
+import pathlib
+import sys
+import warnings
+
+import numpy as np
+
+import nfnumpy as nf
+from nfnumpy.datasets.tables import SUFFIXES
+
+PICTURES = (".png", ".pdf", ".svg")
+CHUNK = 4096                                                     # rows at a time: memory does not grow with the data
+
+
+def count(minimum):
+    """A parser of whole numbers from `minimum` up, for argparse.
+
+    >>> count(1)("12")
+    12
+    """
+    def parse(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = None
+        if value is None or value < minimum:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {minimum}, got {text!r}")
+        return value
+    return parse
+
+
+def number(minimum, below=math.inf, open_end=False):
+    """A parser of finite numbers from `minimum` (or, with `open_end`, above it) and below `below`, for argparse.
+
+    >>> number(0)("1e-3")
+    0.001
+    """
+    def parse(text):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not minimum <= value < below or (open_end and value == minimum):
+            start = f"{'above' if open_end else 'of at least'} {minimum:g}"
+            raise argparse.ArgumentTypeError(f"expected a finite number {start}"
+                                             f"{'' if below == math.inf else f' and below {below:g}'}, got {text!r}")
+        return value
+    return parse
+
+
+def add_seed(parser):
+    parser.add_argument("--seed", type=count(0), default=0, metavar="N",
+                        help="of all random choices; the same seed gives the same result (default %(default)s)")
+
+
+def add_quiet(parser):
+    parser.add_argument("--quiet", action="store_true", help="print results and errors only, and no progress line")
+
+
+def say(args, text):
+    """Print what a person likes to know on the way, unless asked to be quiet."""
+    if not args.quiet:
+        print(text, flush=True)
+
+
+def output_path(name, option, suffixes, inputs=()):
+    """The path to write to, checked before any work is done: a known suffix, an existing folder, no input overwritten.
+
+    >>> output_path("model.txt", "--out", (".npz",))
+    Traceback (most recent call last):
+        ...
+    ValueError: --out: expected a file name that ends in .npz, got 'model.txt'
+    """
+    path = pathlib.Path(name)
+    if path.suffix.lower() not in suffixes:
+        raise ValueError(f"{option}: expected a file name that ends in {' or '.join(suffixes)}, got {str(name)!r}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{option}: the folder {path.parent} does not exist; make it first")
+    if path.is_dir():
+        raise IsADirectoryError(f"{option}: expected a file name, got the directory {path}")
+    if path.exists() and any(os.path.exists(other) and path.samefile(other) for other in inputs):
+        raise ValueError(f"{option}: writing to {path} would overwrite the input; choose another name")
+    if not os.access(path.parent, os.W_OK):
+        raise PermissionError(f"{option}: the folder {path.parent} does not allow writing")
+    return path
+
+
+@contextlib.contextmanager
+def written_whole(path):
+    """A path beside `path` to write to, which takes its place when all went well: no half file, no lost old one."""
+    aside = path.with_name(path.name + ".part")
+    try:
+        yield aside
+        os.replace(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_columns(path, columns, x):
+    """Write x ``(n, m)`` under the names of its columns: .csv, .tsv, .npy, or CSV on the standard output for None."""
+    if path is None:
+        sys.stdout.write(as_text(columns, x, ","))
+        return
+    with written_whole(path) as aside:
+        if path.suffix.lower() == ".npy":
+            with open(aside, "wb") as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(x), allow_pickle=False)
+        else:
+            delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+            aside.write_text(as_text(columns, x, delimiter), encoding="utf-8", newline="\n")
+
+
+def as_text(columns, x, delimiter):
+    """A header and a line a row, each number in the fewest digits that give it back exactly.
+
+    >>> as_text(["a", "b"], np.array([[0.1, 2.0]]), ",")
+    'a,b\\n0.1,2.0\\n'
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(x.tolist())
+    return text.getvalue()
+
+
+def save_figure(figure, path):
+    """Write a matplotlib Figure to `path`."""
+    with written_whole(path) as aside, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph", category=UserWarning)     # a column name in another script
+        figure.savefig(aside, format=path.suffix[1:].lower(), dpi=100)
+
+
+def read_data(name, seed=0):
+    """The `Table` behind DATA: a named data set, or, for a name with a suffix, a file.
+
+    A word without a suffix is always the name of a data set, so that a file that lies about cannot change its meaning;
+    write ``moons.csv`` or ``./moons.csv`` for the file.
+
+    >>> read_data("faithful").x.shape
+    (272, 2)
+    """
+    path = pathlib.Path(name)
+    if name in nf.datasets.NAMES:
+        return nf.datasets.table(name, rng=seed)
+    if not path.suffix and not path.exists():
+        raise ValueError(f"{name}: expected a file of type {', '.join(SUFFIXES)}, or one of the data sets "
+                         f"{', '.join(nf.datasets.NAMES)}")
+    if path.suffix.lower() == ".npz" and path.is_file():
+        raise ValueError(f"{name}: expected data ({', '.join(SUFFIXES)}), got a .npz file: models are saved like that")
+    return nf.datasets.read(path)
+
+
+def read_model(name):
+    """The model in the file `name`, on rows of numbers, and the names of its columns."""
+    path = pathlib.Path(name)
+    if path.suffix.lower() in SUFFIXES or name in nf.datasets.NAMES:
+        raise ValueError(f"{name}: expected a model file that `fit` wrote (.npz), got data")
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file; `fit` writes models")
+    model = nf.load(path)
+    if len(model.x_shape) != 1:
+        raise ValueError(f"{path}: expected a model of rows of numbers, got one of samples of shape {model.x_shape}")
+    columns = model.info.get("columns")
+    if not (isinstance(columns, list) and [type(name) for name in columns] == [str] * model.x_shape[0]):
+        columns = default_columns(model.x_shape[0])
+    return model, columns
+
+
+def default_columns(m):
+    """The names of columns that have none, as `nfnumpy.datasets.read` gives them."""
+    return [f"x{i}" for i in range(1, m + 1)]
+
+
+def log_prob(model, x):
+    """log p of each row, ``(n,)`` float64, some rows at a time."""
+    return np.concatenate([np.asarray(model.log_prob(x[i:i + CHUNK]), np.float64) for i in range(0, len(x), CHUNK)])
+
+
+def mean_and_error(values):
+    """The mean and its standard error."""
+    return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def some(names, most=6):
+    """The names, at most six of them and then how many more.
+
+    >>> some(["a", "b", "c"], most=2)
+    ['a', 'b', '1 more']
+    """
+    names = list(names)
+    return names[:most] + ([f"{len(names) - most} more"] if len(names) > most else [])

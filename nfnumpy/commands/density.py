@@ -1,0 +1,79 @@
+"""``python -m nfnumpy density MODEL DATA``: log p of every row, in nats and in the units of the data."""
+import numpy as np
+
+import nfnumpy as nf
+from nfnumpy.arrays import as_rng
+from nfnumpy.commands import common
+
+EXAMPLE = """example: one number a row, under the header log_prob
+
+  python -m nfnumpy density model.npz data.csv --out log_prob.csv"""
+DRAWS = 16
+
+
+def add_arguments(parser):
+    parser.add_argument("model", metavar="MODEL", help="a .npz file that `fit` wrote")
+    parser.add_argument("data", metavar="DATA",
+                        help="a .csv, .tsv or .npy file with the model's columns, in any order if it has a header; or "
+                             "the name of a data set")
+    parser.add_argument("--out", default="log_prob.csv", metavar="FILE",
+                        help="a .csv, .tsv or .npy file, or - for the screen (default %(default)s)")
+    common.add_seed(parser)
+    common.add_quiet(parser)
+
+
+def run(args):
+    path = None if args.out == "-" else common.output_path(args.out, "--out", common.SUFFIXES, [args.model, args.data])
+    model, columns = common.read_model(args.model)
+    table = common.read_data(args.data, args.seed)
+    x, note = in_order(table, columns)
+    if note and path is not None:
+        common.say(args, note)
+    log_p = log_prob(model, x, columns, args)
+    common.write_columns(path, ["log_prob"], log_p[:, None])
+    if path is not None:
+        common.say(args, f"Wrote log p of {len(x)} {'row' if len(x) == 1 else 'rows'} to {path}, in nats: "
+                         f"mean {log_p.mean():.3f}, lowest {log_p.min():.3f}, highest {log_p.max():.3f}.")
+
+
+def log_prob(model, x, columns, args):
+    """log p of each row; for the columns of `fit --dequantize` the bound E_u log p(x + u) <= log P(x)."""
+    whole = [j for j, name in enumerate(columns) if name in model.info.get("dequantized", [])]
+    if not whole:
+        return common.log_prob(model, x)
+    rng, total = as_rng(args.seed), np.zeros(len(x))
+    for _ in range(DRAWS):
+        noisy = x.copy()
+        noisy[:, whole] = nf.datasets.dequantize(x[:, whole], rng)
+        total += common.log_prob(model, noisy)
+    return total / DRAWS
+
+
+def in_order(table, columns):
+    """``x, note``: the columns of `table` in the order of the model's `columns`, and what was done about it, or None.
+
+    The same names in another order are reordered. Where one side has no names of its own (x1, x2, ...: a file without
+    a header) the order counts. Anything else is a ValueError.
+
+    >>> in_order(nf.datasets.Table(np.array([[1.0, 2.0]]), ["b", "a"], "data.csv"), ["a", "b"])
+    (array([[2., 1.]]), 'The columns of data.csv come in another order than in the training data: reordered by name.')
+    """
+    x, names, source = table
+    unnamed, model_unnamed = (some == common.default_columns(len(some)) for some in (names, columns))
+    if names == columns:
+        return x, None
+    if sorted(names) == sorted(columns) and not unnamed:
+        return (x[:, [names.index(name) for name in columns]],
+                f"The columns of {source} come in another order than in the training data: reordered by name.")
+    if len(names) != len(columns):
+        raise ValueError(f"{source}: expected the {len(columns)} columns of the model, "
+                         f"{', '.join(common.some(columns))}, got {len(names)} ({', '.join(common.some(names))})")
+    if unnamed or model_unnamed:
+        side = f"{source} has no names for its columns" if unnamed else "The model has no names for its columns"
+        return x, f"{side}: taken in the order {', '.join(common.some(columns if unnamed else names))}."
+    missing = [name for name in columns if name not in names]
+    foreign = [name for name in names if name not in columns]
+    raise ValueError(f"{source}: expected the columns of the model; {', '.join(common.some(map(repr, missing)))} "
+                     f"{'is' if len(missing) == 1 else 'are'} missing, and "
+                     f"{', '.join(common.some(map(repr, foreign)))} "
+                     f"{'is' if len(foreign) == 1 else 'are'} not known to it")

@@ -1,0 +1,241 @@
+"""The command line, called in-process: what it writes, and that bad input gets one sentence, status 2 and no file."""
+import itertools
+import re
+
+import numpy as np
+import pytest
+
+import nfnumpy as nf
+from nfnumpy.__main__ import main
+from nfnumpy.commands import common, density, fit, tour
+
+QUICK = ["--max-steps", "20", "--hidden", "8", "--steps", "2"]
+
+
+@pytest.fixture(autouse=True)
+def in_tmp_path(tmp_path, monkeypatch):
+    """Each test in a folder of its own, with a good data file, a good model and older results that must survive."""
+    monkeypatch.chdir(tmp_path)
+    x = np.random.default_rng(0).standard_normal((60, 2)) * [2.0, 30.0] + [5.0, -100.0]
+    lines = ["height cm,weight", *(f"{a!r},{b!r}" for a, b in x.tolist())]
+    (tmp_path / "data.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    model = nf.maf(2, steps=1, hidden=(4,), rng=0).standardized(x)
+    model.info["columns"] = ["height cm", "weight"]
+    nf.save(model, tmp_path / "good.npz")
+    return tmp_path
+
+
+def files(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def refused(capsys, *argv):
+    """The sentence on stderr, after checking that it is one, and nothing else on stdout but what was read."""
+    status = main(list(argv))
+    captured = capsys.readouterr()
+    assert status == 2
+    assert captured.err.startswith("nfnumpy: ") and captured.err.endswith("\n") and captured.err.count("\n") == 1
+    assert "Traceback" not in captured.out + captured.err
+    return captured.err
+
+
+def test_fit_sample_density(in_tmp_path, capsys):
+    assert main(["fit", "data.csv", *QUICK]) == 0
+    captured = capsys.readouterr()
+    assert "60 rows, 2 columns" in captured.out and "height cm" in captured.out
+    assert re.search(r"held-out log-likelihood -\d.* nats, Gaussian -\d.*: difference [+-]\d.* \+- \d", captured.out)
+    assert captured.err == ""                                    # no progress line where there is no terminal
+    assert (in_tmp_path / "report.png").read_bytes().startswith(b"\x89PNG")
+    model = nf.load("model.npz")
+    assert model.info["columns"] == ["height cm", "weight"] and model.info["source"] == "data.csv"
+
+    assert main(["sample", "model.npz", "-n", "7", "--seed", "3"]) == 0
+    samples = nf.datasets.read("samples.csv")
+    assert samples.columns == ["height cm", "weight"]
+    assert (samples.x == model.sample(7, np.random.default_rng(3))).all()           # text gives every bit back
+
+    assert main(["density", "model.npz", "data.csv"]) == 0
+    log_prob = nf.datasets.read("log_prob.csv")
+    assert log_prob.columns == ["log_prob"]
+    assert (log_prob.x[:, 0] == model.log_prob(nf.datasets.read("data.csv").x)).all()
+    assert not list(in_tmp_path.glob("*.part"))
+
+
+def test_density_is_in_the_units_of_the_data(in_tmp_path, capsys):
+    """Metres instead of centimetres: log p rises by log 100 a row; a model forgetting its units would not notice."""
+    table = nf.datasets.read("data.csv")
+    common.write_columns(in_tmp_path / "metres.csv", table.columns, table.x / [100, 1])
+    for name in ("data", "metres"):
+        assert main(["fit", f"{name}.csv", *QUICK, "--out", f"{name}.npz", "--quiet"]) == 0
+        assert main(["density", f"{name}.npz", f"{name}.csv", "--out", f"{name}.npy"]) == 0
+    np.testing.assert_allclose(np.load("metres.npy") - np.load("data.npy"), np.log(100), rtol=1e-6)
+
+
+def test_same_seed_same_model(capsys):
+    for out in ("a.npz", "b.npz"):
+        assert main(["fit", "moons", *QUICK, "--seed", "5", "--out", out, "--quiet"]) == 0
+    assert (nf.load("a.npz").theta == nf.load("b.npz").theta).all()
+
+
+@pytest.mark.parametrize("flow, dtype, suffix", [("maf", "float32", ".svg"), ("realnvp", "float64", ".pdf")])
+def test_options_of_fit(in_tmp_path, capsys, flow, dtype, suffix):
+    assert main(["fit", "faithful", *QUICK, "--flow", flow, "--dtype", dtype, "--report", f"page{suffix}", "--quiet",
+                 "--activation", "relu", "--weight-decay", "0", "--batch-size", "16", "--lr", "0.01"]) == 0
+    assert nf.load("model.npz").theta.dtype == dtype
+    assert (in_tmp_path / f"page{suffix}").stat().st_size > 1000
+    assert capsys.readouterr().out.startswith("held-out log-likelihood")             # quiet: the result and no more
+
+
+def test_more_columns_than_training_rows(in_tmp_path, capsys):
+    np.save("wide.npy", np.random.default_rng(0).standard_normal((12, 20)))
+    assert main(["fit", "wide.npy", *QUICK]) == 0
+    assert "independent Gaussians" in capsys.readouterr().out
+
+
+def test_dequantized_columns_come_back_whole(in_tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    common.write_columns(in_tmp_path / "counts.csv", ["count", "real", "always"],
+                         np.stack([rng.integers(5, size=50), rng.standard_normal(50), np.full(50, 7)], axis=1))
+    assert "constant" in refused(capsys, "fit", "counts.csv")
+    assert main(["fit", "counts.csv", "--dequantize", *QUICK]) == 0
+    assert main(["sample", "model.npz", "-n", "20"]) == 0
+    x = nf.datasets.read("samples.csv").x
+    whole = np.floor(x) == x
+    assert whole[:, [0, 2]].all() and not whole[:, 1].any()
+    assert main(["density", "model.npz", "counts.csv"]) == 0
+    common.write_columns(in_tmp_path / "halves.csv", ["count", "real", "always"], x + 0.5)
+    assert "expected whole numbers" in refused(capsys, "density", "model.npz", "halves.csv")
+
+
+def test_columns_are_matched_by_name(in_tmp_path, capsys):
+    table = nf.datasets.read("data.csv")
+    common.write_columns(in_tmp_path / "turned.csv", table.columns[::-1], table.x[:, ::-1])
+    common.write_columns(in_tmp_path / "foreign.csv", ["height cm", "age"], table.x)
+    common.write_columns(in_tmp_path / "three.csv", ["height cm", "weight", "age"], table.x[:, [0, 1, 1]])
+    np.save("unnamed.npy", table.x)
+    expected = nf.load("good.npz").log_prob(table.x)
+    for name, note in (("data.csv", ""), ("turned.csv", "reordered by name"), ("unnamed.npy", "in the order")):
+        assert main(["density", "good.npz", name, "--out", "out.npy"]) == 0
+        assert note in capsys.readouterr().out
+        assert (np.load("out.npy")[:, 0] == expected).all()
+    assert "'weight' is missing, and 'age' is not known" in refused(capsys, "density", "good.npz", "foreign.csv")
+    assert "expected the 2 columns" in refused(capsys, "density", "good.npz", "three.csv")
+
+
+def test_a_model_without_column_names_takes_any(capsys):
+    x, note = density.in_order(nf.datasets.Table(np.array([[1.0, 2.0]]), ["b", "a"], "data.csv"), ["x1", "x2"])
+    assert x.tolist() == [[1.0, 2.0]] and "in the order b, a" in note
+    x, note = density.in_order(nf.datasets.Table(np.array([[1.0, 2.0]]), ["x2", "x1"], "data.csv"), ["x1", "x2"])
+    assert x.tolist() == [[2.0, 1.0]] and "by name" in note
+
+
+def test_samples_to_the_screen(capsys):
+    assert main(["sample", "good.npz", "-n", "3", "--out", "-", "--temperature", "0"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "height cm,weight" and len(lines) == 4 and len(set(lines[1:])) == 1
+
+
+def test_help_and_version(capsys):
+    for argv in (["--help"], *([name, "--help"] for name in ("tour", "fit", "sample", "density"))):
+        assert main(argv) == 0
+        assert "python -m nfnumpy" in capsys.readouterr().out.split("example", 1)[1]
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"nfnumpy {nf.__version__}\n"
+
+
+def test_interrupted_training_keeps_the_best_model(monkeypatch, capsys):
+    calls = itertools.count()
+    gradient = nf.negative_log_likelihood
+
+    def interrupted(model, x):
+        if next(calls) == 12:
+            raise KeyboardInterrupt
+        return gradient(model, x)
+
+    monkeypatch.setattr("nfnumpy.training.negative_log_likelihood", interrupted)
+    assert main(["fit", "data.csv", *QUICK]) == 0
+    assert "Interrupted" in capsys.readouterr().out
+    assert nf.load("model.npz").info["columns"] == ["height cm", "weight"]
+
+
+def test_interrupted_elsewhere(monkeypatch, capsys):
+    monkeypatch.setattr("nfnumpy.commands.fit.prepare", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["fit", "data.csv"]) == 130
+    assert capsys.readouterr().err == "nfnumpy: interrupted\n"
+
+
+def test_a_flow_that_is_not_better_than_the_gaussian_is_called_so():
+    better = fit.compare(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.1, 2.0]), "Gaussian", "maf")
+    unsure = fit.compare(np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.5, 2.9]), "Gaussian", "maf")
+    worse = fit.compare(np.array([1.0, -1e9, 3.0]), np.zeros(3), "Gaussian", "maf")
+    broken = fit.compare(np.array([1.0, np.nan, 3.0]), np.zeros(3), "Gaussian", "maf")
+    assert len(better) == 1 and "three standard errors" in unsure[1]
+    assert "not better than the Gaussian" in worse[1] and "not better" in broken[1]
+
+
+def test_tour(monkeypatch, in_tmp_path, capsys):
+    for name, (title, n, columns, options, training) in tour.DATA.items():
+        monkeypatch.setitem(tour.DATA, name, (title, n and 200, columns, {"hidden": (4,), "steps": 2},
+                                               {"max_steps": 5}))
+    assert main(["tour"]) == 0
+    out = capsys.readouterr().out
+    table = [line for line in out.splitlines() if line.startswith(("Old Faithful  ", "Moons  "))]
+    assert len(table) == 7 and [line.split()[-3:] for line in table if "MAF" in line] == [["1", "/", "2"]] * 2
+    for line in table:
+        if "true" not in line:
+            assert all(float(error) < 1e-9 for error in re.findall(r"\d+e[-+]\d+", line))
+    assert (in_tmp_path / "tour.png").read_bytes().startswith(b"\x89PNG")
+
+
+BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.csv": "a,b\n1,2\n3,four\n5,6\n",
+             "ragged.csv": "a,b\n1,2\n3\n", "nan.csv": "a,b\n1,2\nnan,4\n5,inf\n", "one.csv": "a,b\n1,2\n",
+             "constant.csv": "a,b\n" + "".join(f"{i}.5,7.25\n" for i in range(30)), "few.csv": "a,b\n1,2\n3,5\n4,4\n",
+             "line.csv": "a,b\n" + "".join(f"{i}.5,{2 * i + 1}\n" for i in range(30)), "twice.csv": "a,a\n1,2\n3,4\n",
+             "data.xlsx": "a,b\n1,2\n", "damaged.npz": "PK\x03\x04 not an archive", "damaged.npy": "\x93NUMPY damaged"}
+
+
+@pytest.mark.parametrize("argv, words", [
+    ("fit missing.csv", "missing.csv: there is no such file"), ("fit missing.npz", "there is no such file"),
+    ("fit empty.csv", "the file is empty"), ("fit blank.csv", "blank"), ("fit header.csv", "no rows"),
+    ("fit text.csv", "line 3, column 'b'"), ("fit ragged.csv", "line 3"),
+    ("fit nan.csv", "2 that are NaN or infinite, the first in line 3, column 'a'"),
+    ("fit one.csv", "at least 2 rows"), ("fit few.csv", "at least 10 rows"),
+    ("fit constant.csv", "column 'b' is constant"), ("fit line.csv", "linearly dependent"),
+    ("fit twice.csv", "different names"), ("fit data.xlsx", ".xlsx"), ("fit damaged.npy", "damaged"),
+    ("fit .", "directory"), ("fit moonz", "one of the data sets moons"), ("fit good.npz", "models are saved"),
+    ("fit data.csv --dequantize", "whole numbers"), ("fit data.csv --hidden 64,x", "--hidden"),
+    ("fit data.csv --hidden 0", "--hidden"), ("fit data.csv --hidden=", "--hidden"),
+    ("fit data.csv --steps 0", "--steps"), ("fit data.csv --max-steps 1.5", "--max-steps"),
+    ("fit data.csv --lr 0", "--lr"), ("fit data.csv --lr nan", "--lr"), ("fit data.csv --lr 1e300", "smaller lr"),
+    ("fit data.csv --weight-decay -1", "--weight-decay"), ("fit data.csv --test-fraction 1", "--test-fraction"),
+    ("fit data.csv --flow glow", "--flow"), ("fit data.csv --dtype float16", "--dtype"),
+    ("fit data.csv --seed -1", "--seed"), ("fit data.csv --nonsense", "--nonsense"),
+    ("fit data.csv --hidden 999999999999", "not enough memory"),
+    ("fit data.csv --out nowhere/model.npz", "the folder nowhere does not exist"),
+    ("fit data.csv --out model.txt", "ends in .npz"), ("fit data.csv --report report.docx", "ends in .png or .pdf"),
+    ("fit data.csv --report nowhere/report.png", "does not exist"), ("fit data.csv --out folder.npz", "directory"),
+    ("sample good.npz -n 0", "-n"), ("sample good.npz -n -5", "-n"), ("sample good.npz -n many", "-n"),
+    ("sample good.npz --temperature -1", "--temperature"), ("sample good.npz --temperature 1e308", "not finite"),
+    ("sample good.npz --out samples.xlsx", "ends in .csv"), ("sample good.npz --out nowhere/s.csv", "does not exist"),
+    ("sample missing.npz", "no such file"), ("sample damaged.npz", "not a model file"),
+    ("sample other.npz", "not a model file"), ("sample cut.npz", "not a model file"), ("sample data.csv", "got data"),
+    ("sample moons", "got data"), ("sample .", "."), ("density good.npz missing.csv", "no such file"),
+    ("density good.npz text.csv", "line 3"), ("density good.npz nan.csv", "NaN"),
+    ("density good.npz good.npz", "models are saved"), ("density data.csv good.npz", "got data"),
+    ("density damaged.npz data.csv", "not a model file"),
+    ("density good.npz data.csv --out data.csv", "overwrite the input"),
+    ("density good.npz data.csv --out log_prob", "ends in .csv"), ("density good.npz digits", "columns"),
+    ("tour --out tour.txt", "ends in .png"), ("tour --out nowhere/tour.png", "does not exist"),
+    ("tour --seed x", "--seed"), ("", "required"), ("dance", "dance"), ("fit", "required"),
+])
+def test_bad_input_gets_one_sentence_and_loses_nothing(in_tmp_path, capsys, argv, words):
+    for name, text in BAD_FILES.items():
+        (in_tmp_path / name).write_text(text, encoding="latin-1", newline="\n")
+    np.savez("other.npz", weights=np.ones(3))
+    (in_tmp_path / "cut.npz").write_bytes((in_tmp_path / "good.npz").read_bytes()[:-200])
+    (in_tmp_path / "folder.npz").mkdir()
+    for name in ("model.npz", "report.png", "samples.csv", "log_prob.csv", "tour.png"):
+        (in_tmp_path / name).write_text("older results", encoding="utf-8")
+    before = files(in_tmp_path)
+    assert words in refused(capsys, *argv.split())
+    assert files(in_tmp_path) == before
