@@ -6,6 +6,7 @@
 (3,)
 """
 from nfnumpy import datasets, testing
+from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
 from nfnumpy.distributions import Gaussian, StandardNormal
 from nfnumpy.divergences import forward_kl, negative_log_likelihood, reverse_kl
 from nfnumpy.flow import Composition, Flow, Inverse
@@ -19,8 +20,8 @@ from nfnumpy.saving import load, save
 from nfnumpy.training import History, fit
 
 __version__ = "0.1.0"
-__all__ = ["ActNorm", "Adam", "Affine", "Composition", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv",
-           "Flow", "Gaussian", "GaussianAutoregressive", "History", "Inverse", "MADE", "MLP", "MaskedConv",
-           "NormalizingFlow", "PLU", "Permutation", "QR", "Standardize", "StandardNormal", "Triangular", "bits_per_dim",
-           "datasets", "fit", "forward_kl", "glow", "GreyImageFlow", "iaf", "linear", "load", "maf", "negative_log_likelihood", "realnvp", "reverse_kl", "save",
-           "testing"]
+__all__ = ["ActNorm", "Adam", "Affine", "AutoregressiveCNN", "AutoregressiveMLP", "Composition", "Conv1x1", "Coupling",
+           "Dense", "Diagonal", "EmergingConv", "Flow", "Gaussian", "GaussianAutoregressive", "GreyImageFlow", "History",
+           "Inverse", "MADE", "MLP", "MaskedConv", "NormalizingFlow", "PLU", "Permutation", "QR", "Standardize",
+           "StandardNormal", "Triangular", "bits_per_dim", "datasets", "fit", "forward_kl", "glow", "iaf", "linear", "load",
+           "maf", "negative_log_likelihood", "realnvp", "realnvp_image", "reverse_kl", "save", "testing"]

@@ -37,6 +37,19 @@ def test_image_models_come_back_to_the_bit(build, tmp_path):
     np.testing.assert_array_equal(loaded.sample(3, rng=0), model.sample(3, rng=0))
 
 
+@pytest.mark.parametrize("build", [
+    lambda: nf.AutoregressiveMLP(4, grey_levels=3, hidden=(5,), order=[2, 0, 3, 1], rng=0),
+    lambda: nf.AutoregressiveCNN((2, 2, 1), grey_levels=3, width=3, depth=2, kernel_size=3, rng=0, dtype=np.float32)])
+def test_discrete_models_come_back_to_the_bit(build, tmp_path):
+    model = build()
+    model.theta += np.random.default_rng(1).standard_normal(len(model.theta)).astype(model.theta.dtype)
+    x = np.random.default_rng(0).integers(0, 3, (5, *model.x_shape))
+    nf.save(model, tmp_path / "model.npz")
+    loaded = nf.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(loaded.log_prob(x), model.log_prob(x))
+    np.testing.assert_array_equal(loaded.sample(3, rng=0), model.sample(3, rng=0))
+
+
 def test_a_base_density_of_ones_own_choice_comes_back(tmp_path):
     base = nf.Gaussian([1.0, 2.0], [[2.0, 0.5], [0.5, 1.0]])
     model = nf.NormalizingFlow(nf.Coupling(2, rng=0), base)

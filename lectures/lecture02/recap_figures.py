@@ -1,0 +1,135 @@
+"""The recap in pictures: what a causal convolution sees, and the digits that two autoregressive models write.
+
+    python lectures/lecture02/recap_figures.py
+
+draws ``figures/recap_receptive_field.png`` (seconds) and ``figures/recap_digits.png`` (trains both models, minutes).
+"""
+import pathlib
+import time
+
+import numpy as np
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+
+import nfnumpy as nf
+from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
+
+FIGURES = pathlib.Path(__file__).resolve().parents[2] / "figures"
+# Okabe and Ito's palette, which colour-blind people can tell apart; light to dark, for grey printing as well.
+LATER, UNREACHED, SEEN, BLIND, CENTRE = range(5)
+COLOURS = ListedColormap(["#f2f2f2", "#c9c9c9", "#56b4e9", "#d55e00", "#000000"])
+NAMES = {CENTRE: "the pixel x_j", SEEN: "seen", UNREACHED: "earlier, needs more layers",
+         BLIND: "earlier, blind spot: out of reach at any depth", LATER: "later"}
+
+
+def seen_from(size, pixel, kind, kernel_size, depth):
+    """One code a pixel (LATER .. CENTRE): what the logits of `pixel` can see through `depth` causal convolutions."""
+    def field(depth):
+        model = AutoregressiveCNN((*size, 1), 2, 1, depth, kind, kernel_size, rng=0)
+        at = pixel if kind == "2d" else (0, np.ravel_multi_index(pixel, size))
+        return model.net.receptive_field(*at).reshape(size)
+
+    codes = np.full(size, BLIND)
+    codes[field(sum(size) + size[0] * size[1] * (kind == "1d"))] = UNREACHED         # deep enough for every path
+    codes[field(depth)] = SEEN
+    codes.ravel()[np.ravel_multi_index(pixel, size):] = LATER
+    codes[pixel] = CENTRE
+    return codes
+
+
+def receptive_field_figure(size=(8, 11), pixel=(6, 4), depths=(1, 2, 3, 6)):
+    """Rows: kinds of convolution; columns: depths."""
+    rows = [("2d", 3, "two-dimensional, 3 x 3"), ("2d", 5, "two-dimensional, 5 x 5"),
+            ("1d", 9, "over the sequence, 9 taps")]
+    figure = Figure(figsize=(11, 7.2), layout="constrained")
+    axes = figure.subplots(len(rows), len(depths), squeeze=False)
+    for (kind, kernel_size, name), row in zip(rows, axes):
+        for depth, ax in zip(depths, row):
+            codes = seen_from(size, pixel, kind, kernel_size, depth)
+            ax.pcolormesh(codes, cmap=COLOURS, vmin=0, vmax=4, edgecolors="white", linewidth=1)
+            for i, j in np.argwhere(codes == BLIND):
+                ax.text(j + 0.5, i + 0.5, "x", ha="center", va="center", color="white", fontsize=8)
+            ax.set(aspect="equal", xticks=[], yticks=[], ylim=(size[0], 0))
+            ax.set_title(f"{depth} layer{'s' if depth > 1 else ''}: {(codes == SEEN).sum()} of "
+                         f"{np.ravel_multi_index(pixel, size)} earlier pixels", fontsize=9)
+        row[0].set_ylabel(name)
+    handles = [axes[0, 0].fill([0], [0], color=COLOURS(code), label=label)[0] for code, label in NAMES.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+    figure.suptitle("What the distribution of a pixel can depend on: type A first, then type B")
+    return figure
+
+
+def mosaic(rgb, columns):
+    """Images ``(n, height, width, 3)`` side by side, `columns` in a row, with white gaps."""
+    cells = np.pad(rgb, [(0, 0), (1, 1), (1, 1), (0, 0)], constant_values=1.0)
+    rows, (height, width) = len(cells) // columns, cells.shape[1:3]
+    return cells.reshape(rows, columns, height, width, 3).swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+
+
+def ink(images, drawn=False):
+    """Grey values 0..16 of images ``(n, height, width, 1)`` as colours: black ink, blue where `drawn` by a model."""
+    colour = np.where(np.broadcast_to(drawn, images.shape), [0.0, 0.447, 0.698], 0.0)    # Okabe and Ito's blue
+    return 0.94 - (images / 16) * (0.94 - colour)                # paper is light grey, so that gaps can be seen
+
+
+def train(model, train_images, test_images, **how):
+    """Fit on images or on their flattened form, and say what came of it: bits per dimension on held-out ones."""
+    start = time.perf_counter()
+    history = nf.fit(model, train_images.reshape(-1, *model.x_shape), rng=0, **how)
+    seconds, bits = time.perf_counter() - start, model.bits_per_dim(test_images.reshape(-1, *model.x_shape)).mean()
+    start = time.perf_counter()
+    model.sample(100, rng=0)
+    print(f"{type(model).__name__}: {bits:.3f} bits per dimension, {bits * 64 * np.log(2):.2f} nats on "
+          f"{len(test_images)} held-out digits; {model.n_params} parameters, best at step {history.best_step} of "
+          f"{history.step[-1]} ({history.stopped}), {seconds:.0f} s; 100 samples: {time.perf_counter() - start:.3f} s",
+          flush=True)
+    return bits
+
+
+def digits_figure(models, real, columns=12, rows=5):
+    """Left: real digits and each model's samples. Right: held-out digits, and completions of their lower halves.
+
+    `models` is ``[(name, bits, model)]``, `real` held-out images, at least ``(rows + 1) * columns``.
+    """
+    halves = real[rows * columns:(rows + 1) * columns]
+    known = np.broadcast_to(np.arange(8)[:, None, None] < 4, (8, 8, 1))  # the upper half: first in raster order
+    figure = Figure(figsize=(11, 2.6 * (len(models) + 1)), layout="constrained")
+    axes = figure.subplots(len(models) + 1, 2)
+    show(axes[0, 0], ink(real[:rows * columns]), columns, "Real digits, held out")
+    show(axes[0, 1], ink(np.concatenate([halves, halves * known])), columns, "Others, and their halves that are given")
+    for (name, bits, model), (left, right) in zip(models, axes[1:]):
+        samples = model.sample(rows * columns, rng=0).reshape(-1, 8, 8, 1)
+        show(left, ink(samples), columns, f"{name}: samples ({bits:.2f} bits per pixel, held out)")
+        given = np.tile(halves, (rows, 1, 1, 1))
+        completed = model.complete(given.reshape(-1, *model.x_shape), known.reshape(model.x_shape), rng=1)
+        completed = completed.reshape(given.shape)
+        show(right, ink(completed, drawn=~known), columns, f"{name}: the lower halves drawn, in blue")
+    return figure
+
+
+def show(ax, rgb, columns, title):
+    ax.imshow(mosaic(rgb, columns), interpolation="nearest")
+    ax.set_title(title, fontsize=10, loc="left")
+    ax.set_anchor("NW")
+    ax.axis("off")
+
+
+def main():
+    receptive_field_figure().savefig(FIGURES / "recap_receptive_field.png", dpi=120)
+    images, _ = nf.datasets.digits()
+    rows = np.random.default_rng(0).permutation(len(images))
+    test, rest = images[rows[:359]], images[rows[359:]]          # a fifth, as `nf.datasets.load` holds out
+    models = [
+        ("MLP", AutoregressiveMLP(64, 17, rng=0, dtype=np.float32),
+         dict(max_steps=1200, batch_size=128, lr=2e-3, weight_decay=0.6)),
+        ("CNN over the sequence",
+         AutoregressiveCNN((8, 8, 1), 17, depth=6, kind="1d", kernel_size=9, rng=0, dtype=np.float32),
+         dict(max_steps=1500, batch_size=64, lr=1e-2, weight_decay=1.0)),
+        ("CNN, two-dimensional", AutoregressiveCNN((8, 8, 1), 17, rng=0, dtype=np.float32),
+         dict(max_steps=1500, batch_size=64, lr=1e-2, weight_decay=1.0))]
+    trained = [(name, train(model, rest, test, **how), model) for name, model, how in models]
+    digits_figure(trained, test).savefig(FIGURES / "recap_digits.png", dpi=120)
+
+
+if __name__ == "__main__":
+    main()
