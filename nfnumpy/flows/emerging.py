@@ -67,9 +67,9 @@ class MaskedConv(Flow):
         grad_log_diagonal_c = (grad_C)_cc C_cc - height * width * sum_i w_i
 
     Stability. An error in one pixel enters the later ones through the taps. With A = sum_ab abs(C^-1 K_ab), elementwise
-    and without the centre, and its largest row sum s, errors stay within 1 / (1 - s) of their size if s < 1; for s > 1
-    they may grow exponentially along the image, although the log-determinant does not show it. One tap of size a to the
-    left multiplies an error by abs(a) with every column: abs(a)^(width - 1) in all.
+    and without the centre, and its largest row sum s, an error e in z changes x by at most max abs(C^-1 e) / (1 - s) if
+    s < 1; for s > 1 errors may grow exponentially along the image, although the log-determinant does not show it. With
+    C = I one tap of size a to the left multiplies an error by abs(a) with every column: abs(a)^(width - 1) in all.
 
     Domain: exp(log_diagonal) neither overflows nor vanishes.
 
