@@ -41,9 +41,14 @@ def conv2d(h, W, b, taps):
 
     Notes
     -----
-    As in all deep learning this is a correlation: the kernel is not turned. Side by side in one row, what the taps see
-    makes the convolution one matrix product ("im2col"). What an input pixel is seen by are the outputs at the opposite
-    offsets, so that the adjoint is the convolution with the taps -dy, -dx and the matrices W_t^T.
+    As in all deep learning this is a correlation: the kernel is not turned. One side is shifted, the other goes into one
+    matrix product; the side with fewer channels is the cheaper one to shift. Either *gather*: put side by side what the
+    taps see of h, then multiply; or multiply each pixel by all W_t, then *scatter*: add every product up where its tap is
+    seen from. The two are each other's adjoint, so that a convolution that gathers scatters its gradient and the other
+    way round::
+
+        gather:  out = gather(h) W              dL/dW = gather(h)^T dL/dout     dL/dh = scatter(dL/dout W^T)
+        scatter: out = scatter(h W)             dL/dW = h^T gather(dL/dout)     dL/dh = gather(dL/dout) W^T
 
     Examples
     --------
@@ -56,24 +61,35 @@ def conv2d(h, W, b, taps):
     (array([5., 5., 3.]), array([ 11., 111.]), array([3.]))
     """
     n_taps, c_in, c_out = W.shape
-    rows = neighbours(h, taps)                                   # one row a pixel: (n height width, taps c_in)
-    out = rows @ W.reshape(n_taps * c_in, c_out) + b
+    pixels, shape = h.reshape(-1, c_in), h.shape[:3]
+    opposite = [(-dy, -dx) for dy, dx in taps]                   # out[p] sees h[p + tap]: h[p] is seen by out[p - tap]
+    if c_in <= c_out:
+        kernel = W.reshape(n_taps * c_in, c_out)
+        seen = gather(h, taps)                                   # (n height width, taps c_in)
+        out = seen @ kernel
 
-    def vjp(grad_out):
-        grad_rows = grad_out.reshape(-1, c_out)
-        grad_W = (rows.T @ grad_rows).reshape(W.shape)           # dL/dW_t = sum h[i + dy_t, j + dx_t] dL/dout[i, j]^T
-        grad_b = grad_rows.sum(axis=0)                           # dL/db = sum of dL/dout[i, j] over n, i, j
-        seen_by = neighbours(grad_out, [(-dy, -dx) for dy, dx in taps])
-        W_T = W.swapaxes(1, 2).reshape(n_taps * c_out, c_in)
-        return (seen_by @ W_T).reshape(h.shape), grad_W, grad_b  # dL/dh[i, j] = sum_t W_t dL/dout[i - dy_t, j - dx_t]
+        def vjp(grad_out):
+            grad = grad_out.reshape(-1, c_out)
+            grad_W = seen.T @ grad                               # dL/dW_t = sum_p h[p + tap] dL/dout[p]^T
+            grad_h = scatter((grad @ kernel.T).reshape(*shape, n_taps, c_in), opposite)  # dL/dh[p] = sum_t W_t dL/dout[p - tap]
+            return grad_h, grad_W.reshape(W.shape), grad.sum(axis=0)
+    else:
+        kernel = W.swapaxes(0, 1).reshape(c_in, n_taps * c_out)
+        out = scatter((pixels @ kernel).reshape(*shape, n_taps, c_out), taps).reshape(-1, c_out)
 
-    return out.reshape(*h.shape[:3], c_out), vjp
+        def vjp(grad_out):
+            grad = gather(grad_out, opposite)                    # (n height width, taps c_out)
+            grad_W = (pixels.T @ grad).reshape(c_in, n_taps, c_out).swapaxes(0, 1)
+            return (grad @ kernel.T).reshape(h.shape), grad_W, grad_out.reshape(-1, c_out).sum(axis=0)
+
+    out += b
+    return out.reshape(*shape, c_out), vjp
 
 
-def neighbours(h, taps):
+def gather(h, taps):
     """What the taps see from every pixel, zeros outside the image: ``(n height width, len(taps) c)``.
 
-    >>> neighbours(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), [(0, -1), (0, 1)])
+    >>> gather(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), [(0, -1), (0, 1)])
     array([[0., 2.],
            [1., 3.],
            [2., 0.]])
@@ -81,11 +97,32 @@ def neighbours(h, taps):
     n, height, width, channels = h.shape
     if list(taps) == [(0, 0)]:
         return h.reshape(-1, channels)                           # a 1x1 convolution sees the pixel itself: no copies
-    padded, inside = padding(n, height, width, channels, taps, h.dtype)
-    inside[...] = h
-    top, left = margins(taps)
-    shifted = [padded[:, top + dy:top + dy + height, left + dx:left + dx + width] for dy, dx in taps]
-    return np.stack(shifted, axis=3).reshape(-1, len(taps) * channels)
+    seen = np.zeros((n, height, width, len(taps), channels), h.dtype)
+    for t, (rows, columns, rows_seen, columns_seen) in enumerate(overlaps(height, width, taps)):
+        seen[:, rows, columns, t] = h[:, rows_seen, columns_seen]
+    return seen.reshape(n * height * width, len(taps) * channels)
+
+
+def scatter(values, taps):
+    """sum_t values[i + dy_t, j + dx_t, t]: ``(n, height, width, len(taps), c)`` to ``(n, height, width, c)``.
+
+    >>> scatter(np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]).reshape(1, 1, 3, 2, 1), [(0, -1), (0, 1)]).ravel()
+    array([20., 31.,  2.])
+    """
+    n, height, width, n_taps, channels = values.shape
+    if list(taps) == [(0, 0)]:
+        return values[:, :, :, 0]
+    total = np.zeros((n, height, width, channels), values.dtype)
+    for t, (rows, columns, rows_seen, columns_seen) in enumerate(overlaps(height, width, taps)):
+        total[:, rows, columns] += values[:, rows_seen, columns_seen, t]
+    return total
+
+
+def overlaps(height, width, taps):
+    """For each tap, the pixels that see something inside the image, and what they see: slices of rows and columns."""
+    for dy, dx in taps:
+        yield (slice(max(0, -dy), max(0, height - max(0, dy))), slice(max(0, -dx), max(0, width - max(0, dx))),
+               slice(max(0, dy), max(0, height + min(0, dy))), slice(max(0, dx), max(0, width + min(0, dx))))
 
 
 def margins(taps):

@@ -76,6 +76,52 @@ class Residual(Parametrized):
         return {"branch": self.branch}
 
 
+class InChunks(Parametrized):
+    """The same network on a few images at a time, so that its activations stay in the processor's cache.
+
+    The result is that of the network itself, up to the order in which the gradients of the images are added.
+
+    Parameters
+    ----------
+    net : Parametrized
+    pixels : int
+        At most about so many at a time, and at least one image.
+
+    Examples
+    --------
+    >>> net = InChunks(Conv2d(1, 2, 3, rng=0), pixels=64)
+    >>> net.vjp(np.ones((5, 8, 6, 1)))[0].shape
+    (5, 8, 6, 2)
+    """
+
+    def __init__(self, net, pixels=2048):
+        self.pixels = as_count(pixels, "pixels", minimum=1)
+        super().__init__(children={"net": net})
+
+    def vjp(self, h):
+        """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``."""
+        size = max(1, self.pixels // (h.shape[1] * h.shape[2]))
+        if len(h) <= size:
+            return self.net.vjp(h)
+        chunks = [slice(start, start + size) for start in range(0, len(h), size)]
+        outs, vjps = zip(*(self.net.vjp(h[chunk]) for chunk in chunks))
+
+        def vjp(grad_out, out=None):
+            grad_theta = self.gradient(out)[0]
+            grad_theta[...], part = 0, np.empty_like(grad_theta)
+            grads = []
+            for chunk, chunk_vjp in zip(chunks, vjps):
+                grad_h, _ = chunk_vjp(grad_out[chunk], part)
+                grads.append(grad_h)
+                grad_theta += part                               # dL/dtheta is a sum over samples
+            return np.concatenate(grads), grad_theta
+
+        return np.concatenate(outs), vjp
+
+    def config(self):
+        return {"net": self.net, "pixels": self.pixels}
+
+
 def glow_net(c_in, c_out, width, activation="relu", rng=None, dtype=np.float64):
     """Glow's coupling network: convolutions of 3x3, 1x1 and 3x3, the last one starting at zero.
 
@@ -94,9 +140,9 @@ def glow_net(c_in, c_out, width, activation="relu", rng=None, dtype=np.float64):
     Kingma, Dhariwal: Glow: Generative Flow with Invertible 1x1 Convolutions, 2018, section 4.
     """
     rng, width = as_rng(rng), as_count(width, "width", minimum=1)
-    return Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
-                       Conv2d(width, width, 1, 2.0, rng, dtype), activation,
-                       Conv2d(width, c_out, 3, 0.0, rng, dtype)])
+    return InChunks(Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
+                                Conv2d(width, width, 1, 2.0, rng, dtype), activation,
+                                Conv2d(width, c_out, 3, 0.0, rng, dtype)]))
 
 
 def residual_net(c_in, c_out, width, blocks, activation="relu", rng=None, dtype=np.float64):
@@ -116,6 +162,6 @@ def residual_net(c_in, c_out, width, blocks, activation="relu", rng=None, dtype=
         first, second, third = (Conv2d(width, width, size, gain, rng, dtype) for size, gain in sizes)
         return Residual(Sequential([first, activation, second, activation, third]))
 
-    return Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
-                       *(block() for _ in range(as_count(blocks, "blocks"))), activation,
-                       Conv2d(width, c_out, 3, 0.0, rng, dtype)])
+    return InChunks(Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
+                                *(block() for _ in range(as_count(blocks, "blocks"))), activation,
+                                Conv2d(width, c_out, 3, 0.0, rng, dtype)]))
