@@ -11,7 +11,7 @@ import numpy as np
 
 from nfnumpy.arrays import as_batch, as_count, as_rng
 from nfnumpy.flows.conv1x1 import as_image_shape
-from nfnumpy.flows.permutation import as_permutation
+from nfnumpy.flows.permutation import as_order
 from nfnumpy.nets.by_degree import ByDegree
 from nfnumpy.nets.causal import CausalCNN, raster_taps, sequence_taps
 from nfnumpy.nets.made import MADE, join_params
@@ -191,8 +191,8 @@ class AutoregressiveMLP(DiscreteAutoregressive):
     hidden : tuple of int
         Widths of MADE's hidden layers.
     activation : {"relu", "tanh"}
-    order : sequence of int, optional
-        ``order[j]`` is the index of the coordinate that comes (j+1)-th; default 0, 1, ..., m - 1.
+    order : {"natural", "reversed", "random"} or sequence of int, optional
+        ``order[j]`` is the index of the coordinate that comes (j+1)-th; default natural: 0, 1, ..., m - 1.
     rng : None, int or Generator
         For MADE's initial weights. A new model is uniform: its last layer starts at zero.
     dtype : numpy dtype
@@ -219,9 +219,8 @@ class AutoregressiveMLP(DiscreteAutoregressive):
 
     def __init__(self, dim, grey_levels, hidden=(256,), activation="relu", order=None, rng=None, dtype=np.float64):
         dim, grey_levels = as_count(dim, "dim", minimum=1), as_count(grey_levels, "grey_levels", minimum=2)
-        order = as_permutation(np.arange(dim) if order is None else order, "order")
-        if len(order) != dim:
-            raise ValueError(f"order: expected a permutation of 0..{dim - 1}, got {len(order)} numbers")
+        rng = as_rng(rng)
+        order = as_order(order, dim, rng)
         degrees = np.argsort(order) + 1                          # place of each coordinate in the order, from 1
         super().__init__((dim,), grey_levels, order, MADE(degrees, hidden, grey_levels, activation, rng, dtype))
 

@@ -74,6 +74,14 @@ def test_the_jacobian_is_triangular_in_the_given_order(order, seed):
     assert not np.triu(J, k=1).any() and np.tril(J).astype(bool).sum() == 2 * 15
 
 
+def test_orders_by_name():
+    orders = {order: nf.GaussianAutoregressive(6, order=order, rng=0).order.tolist()
+              for order in (None, "natural", "reversed", "random")}
+    assert orders[None] == orders["natural"] == [0, 1, 2, 3, 4, 5] and orders["reversed"] == [5, 4, 3, 2, 1, 0]
+    assert sorted(orders["random"]) == orders["natural"] != orders["random"]
+    assert nf.GaussianAutoregressive(6, order="random", rng=0).order.tolist() == orders["random"]
+
+
 def test_a_new_flow_is_the_identity():
     x = np.random.default_rng(0).standard_normal((4, 3))
     for flow in (nf.GaussianAutoregressive(3, rng=0), nf.Coupling(3, rng=0)):
@@ -135,6 +143,7 @@ def test_passes_are_what_the_flow_says(dim):
     ({"dim": 0}, "dim: expected a whole number of at least 1, got 0"),
     ({"dim": 2.0}, "dim: expected a whole number of at least 1, got 2.0"),
     ({"dim": 3, "order": [0, 1]}, r"order: expected a permutation of 0\.\.2, got 2 numbers"),
+    ({"dim": 2, "order": "backwards"}, r"order: expected natural, reversed, random or a permutation of 0\.\.1, got 'backw"),
     ({"dim": 2, "order": [1, 1]}, r"order: expected a permutation of 0\.\.m-1")])
 def test_arguments_that_make_no_sense_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):

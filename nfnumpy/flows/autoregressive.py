@@ -1,9 +1,9 @@
 """The Gaussian autoregressive flow of the lecture, known elsewhere as a layer of MAF."""
 import numpy as np
 
-from nfnumpy.arrays import as_count
+from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.flow import Flow
-from nfnumpy.flows.permutation import as_permutation
+from nfnumpy.flows.permutation import as_order
 from nfnumpy.flows.transformers import Affine
 from nfnumpy.nets import MADE
 from nfnumpy.nets.by_degree import ByDegree
@@ -28,10 +28,10 @@ class GaussianAutoregressive(Flow):
     hidden : tuple of int
         Widths of MADE's hidden layers.
     activation : {"relu", "tanh"}
-    order : sequence of int, optional
-        ``order[j]`` is the index of the coordinate that comes (j+1)-th; default 0, 1, ..., m - 1.
+    order : {"natural", "reversed", "random"} or sequence of int, optional
+        ``order[j]`` is the index of the coordinate that comes (j+1)-th; default natural: 0, 1, ..., m - 1.
     rng : None, int or Generator
-        For MADE's initial weights. A new flow is the identity: its last layer starts at zero.
+        For a random order and MADE's initial weights. A new flow is the identity: its last layer starts at zero.
     dtype : numpy dtype
         float64 or float32.
 
@@ -74,9 +74,8 @@ class GaussianAutoregressive(Flow):
 
     def __init__(self, dim, hidden=(64, 64), activation="relu", order=None, rng=None, dtype=np.float64):
         dim = as_count(dim, "dim", minimum=1)
-        order = as_permutation(np.arange(dim) if order is None else order, "order")
-        if len(order) != dim:
-            raise ValueError(f"order: expected a permutation of 0..{dim - 1}, got {len(order)} numbers")
+        rng = as_rng(rng)
+        order = as_order(order, dim, rng)
         degrees = np.argsort(order) + 1                          # place of each coordinate in the order, from 1
         net = MADE(degrees, hidden, self.transformer.n_params, activation, rng, dtype)
         super().__init__((dim,), children={"net": net}, constants={"order": order}, dtype=dtype)

@@ -1,6 +1,7 @@
 """The permutation: the first of the three Jacobian structures on the slides."""
 import numpy as np
 
+from nfnumpy.arrays import as_rng
 from nfnumpy.flow import Flow
 
 
@@ -74,3 +75,24 @@ def as_permutation(order, name):
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iu" or (np.sort(array) != np.arange(len(array))).any():
         raise ValueError(f"{name}: expected a permutation of 0..m-1, each number once, got {array.tolist()}")
     return array.astype(np.intp)
+
+
+def as_order(order, dim, rng=None):
+    """The order in which an autoregressive model takes its coordinates, ``(dim,)``: ``order[j]`` comes (j+1)-th.
+
+    `order` is None or "natural" (0, 1, ...), "reversed", "random" (drawn from `rng`), or a permutation of 0..dim-1.
+    Anything else is a ValueError.
+
+    >>> as_order("reversed", 3)
+    array([2, 1, 0])
+    """
+    if order is None or isinstance(order, str):
+        orders = {None: np.arange, "natural": np.arange, "reversed": lambda dim: np.arange(dim)[::-1].copy(),
+                  "random": lambda dim: as_rng(rng).permutation(dim)}
+        if order not in orders:
+            raise ValueError(f"order: expected natural, reversed, random or a permutation of 0..{dim - 1}, got {order!r}")
+        return orders[order](dim)
+    order = as_permutation(order, "order")
+    if len(order) != dim:
+        raise ValueError(f"order: expected a permutation of 0..{dim - 1}, got {len(order)} numbers")
+    return order
