@@ -45,7 +45,7 @@ class History:
 
 
 def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000, batch_size=256, lr=1e-3,
-        weight_decay=0.0, clip=5.0, patience=20, eval_every=None, progress=None):
+        weight_decay=0.0, clip=5.0, patience=20, eval_every=None, initialize=True, progress=None):
     """Fit `model` to the rows of x by maximum likelihood with Adam; the model ends with the best held-out theta.
 
     Parameters
@@ -70,6 +70,9 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
         Stop after so many evaluations without improvement.
     eval_every : int, optional
         Steps between evaluations on the held-out rows; default a hundredth of `max_steps`.
+    initialize : bool
+        Call ``model.initialize`` on up to 1,000 training rows before the first step, which sets what a model takes from
+        data (`ActNorm`). False goes on from where an earlier `fit` ended.
     progress : bool, optional
         Show a progress line on stderr; default only if stderr is a terminal.
 
@@ -99,19 +102,17 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     batch_size = min(as_count(batch_size, "batch_size", minimum=1), len(x))
     eval_every = max(max_steps // 100, 1) if eval_every is None else as_count(eval_every, "eval_every", minimum=1)
     patience = as_count(patience, "patience", minimum=1)
-    adam = Adam(model.theta, lr=lr, weight_decay=weight_decay)
+    adam, clipper = Adam(model.theta, lr=lr, weight_decay=weight_decay), _Clipper(clip)
     prepare = getattr(model, "prepare", lambda x, rng: x)        # whole grey values get fresh noise in every minibatch
     x_valid = prepare(x_valid, rng)
-    if hasattr(model, "initialize"):
+    if initialize and hasattr(model, "initialize"):
         model.initialize(prepare(x[:1000], rng))
-    if clip is not None and not clip > 0:
-        raise ValueError(f"clip: expected a positive number or None, got {clip!r}")
-    clipper = _Clipper(clip)
     line = _ProgressLine(sys.stderr.isatty() if progress is None else progress, max_steps, start)
 
     history = History()
     history.best_valid = _mean_nll(model, x_valid)
-    history.step, history.train, history.valid = [0], [_mean_nll(model, prepare(x[:len(x_valid)], rng))], [history.best_valid]
+    history.step, history.valid = [0], [history.best_valid]
+    history.train = [_mean_nll(model, prepare(x[:len(x_valid)], rng))]
     best_theta, losses = model.theta.copy(), []
     try:
         for step, rows in zip(range(1, max_steps + 1), _minibatches(len(x), batch_size, rng)):
@@ -129,7 +130,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
                 history.train.append(float(np.mean(losses)))
                 history.valid.append(valid)
                 losses.clear()
-                if valid < history.best_valid:                   # False for NaN: a broken theta is never the best one
+                if valid < history.best_valid or math.isnan(history.best_valid):
                     history.best_step, history.best_valid = step, valid
                     best_theta[...] = model.theta
                 line.show(step, history.train[-1], valid, history.best_valid)
@@ -165,6 +166,8 @@ class _Clipper:
     """Shortens, in place, gradients that are `factor` times longer than the running mean of their lengths."""
 
     def __init__(self, factor):
+        if factor is not None and not factor > 0:
+            raise ValueError(f"clip: expected a positive number or None, got {factor!r}")
         self.factor, self.usual = math.inf if factor is None else factor, None
 
     def __call__(self, gradient):

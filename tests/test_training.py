@@ -168,3 +168,17 @@ def test_arguments_that_make_no_sense_change_nothing(x, arguments, message):
 def test_two_rows_are_enough():
     model = nf.realnvp(2, steps=1, hidden=(4,), rng=0)
     assert nf.fit(model, x_train[:2], rng=0, max_steps=3).step[-1] == 3
+
+
+def test_a_second_fit_can_go_on_where_the_first_one_ended():
+    """ActNorm takes its scale from the data once; initialised again, it would throw away what was trained."""
+    images = np.random.default_rng(0).normal(3, 2, (100, 4, 4, 1))
+    model = nf.glow((4, 4, 1), levels=1, steps=1, width=4, rng=0)
+    first = nf.fit(model, images, rng=0, max_steps=30, lr=0.01)
+    again = nf.fit(model, images, rng=0, max_steps=1, initialize=False)
+    assert again.valid[0] == first.best_valid
+    theta = model.theta.copy()
+    nf.fit(model, images, rng=0, max_steps=1, lr=0.0, initialize=False)
+    np.testing.assert_array_equal(model.theta, theta)
+    nf.fit(model, images, rng=0, max_steps=1, lr=0.0)
+    assert (model.theta != theta).any()
