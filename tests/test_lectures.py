@@ -3,7 +3,10 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+import nfnumpy as nf
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*sorted((ROOT / "lectures").rglob("*.md")), ROOT / "README.md"]
@@ -29,3 +32,25 @@ def test_who_is_sequential(name, density, sample):
     who = script("who_is_sequential")
     assert who.passes(who.ONE_LAYER[name], dim=6) == (density, sample)
     assert who.ONE_LAYER[name](6).passes == (density, sample)
+
+
+@pytest.mark.parametrize("dim, hidden", [(1, (3,)), (2, (8,)), (5, (7, 6)), (4, ())])
+@pytest.mark.parametrize("kind", ["ar", "coupling"])
+def test_one_screen_is_the_package(kind, dim, hidden):
+    """Density, samples and gradients of the plain functions and of the library: equal to a few rounding errors."""
+    one, rng = script("one_screen"), np.random.default_rng(0)
+    flow = {"ar": nf.GaussianAutoregressive, "coupling": nf.Coupling}[kind](dim, hidden, "tanh", rng=rng)
+    nf.testing.randomize(flow, rng)
+    weights = [(getattr(flow.net, f"W{k}"), getattr(flow.net, f"b{k}")) for k in range(flow.net.depth)]
+    x, model = rng.standard_normal((6, dim)), nf.NormalizingFlow(flow)
+    np.testing.assert_allclose(getattr(one, f"{kind}_log_prob")(x, weights), model.log_prob(x), rtol=1e-12)
+    np.testing.assert_allclose(getattr(one, f"{kind}_sample")(x, weights), flow.inverse(x)[0], rtol=1e-12, atol=1e-12)
+    _, gradient = nf.negative_log_likelihood(model, x)
+    plain = np.concatenate([part.ravel() for pair in getattr(one, f"{kind}_gradient")(x, weights) for part in pair])
+    np.testing.assert_allclose(plain, gradient, rtol=1e-10, atol=1e-12)
+
+
+def test_one_screen_is_short_and_imports_only_numpy():
+    source = (ROOT / "lectures" / "lecture02" / "one_screen.py").read_text(encoding="utf-8")
+    assert len(source.splitlines()) <= 120
+    assert re.findall(r"^\s*(?:import|from) (.*)", source, re.M) == ["numpy as np"]
