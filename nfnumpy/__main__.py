@@ -1,8 +1,8 @@
-"""The command line: ``python -m nfnumpy tour``, ``fit``, ``sample`` and ``density``.
+"""The command line: ``python -m nfnumpy tour``, ``fit``, ``sample``, ``density`` and ``check``.
 
-Exit status 0 means done; 2 means that something is wrong with what was given, which one sentence on stderr says, and
-that no file was changed; 130 means interrupted (Ctrl-C), except in the training of `fit`, which ends it and keeps the
-best model so far.
+Exit status 0 means done; 1 that `check` found a property that does not hold; 2 that something is wrong with what was
+given, which one sentence on stderr says, and that no file was changed; 130 means interrupted (Ctrl-C), except in the
+training of `fit`, which ends it and keeps the best model so far.
 """
 import argparse
 import importlib
@@ -16,7 +16,8 @@ import nfnumpy as nf
 COMMANDS = {"tour": "fit the flows of the lecture to two data sets: a table and a picture, in under a minute",
             "fit": "learn the density of your data: a model file and a report",
             "sample": "draw new rows from a model",
-            "density": "evaluate a model's log-density at the rows of a file"}
+            "density": "evaluate a model's log-density at the rows of a file",
+            "check": "check every property of a flow: a table, and the smallest counterexample"}
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,9 +36,9 @@ def main(argv=None):
     try:
         args = build_parser().parse_args(argv)
         with np.errstate(all="ignore"):                          # results are checked, and warnings no sentences
-            args.run(args)
+            status = args.run(args)
         sys.stdout.flush()                                       # here, where a closed pipe can still be caught
-        return 0
+        return status or 0
     except SystemExit as stop:                                   # --help and --version
         return int(stop.code or 0)
     except KeyboardInterrupt:

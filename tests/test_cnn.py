@@ -66,6 +66,23 @@ def test_conv2d_vjp(n, height, width, c_in, c_out, taps, seed):
         np.testing.assert_allclose((grad * v).sum(), (u * J_v).sum(), rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("height, width", [(1, 1), (2, 1), (2, 2), (3, 2)])
+@pytest.mark.parametrize("c_in, c_out", [(1, 2), (2, 1)])
+def test_kernels_larger_than_the_image(height, width, c_in, c_out):
+    """Taps that see nothing but zeros count for nothing, in the gathering and in the scattering form."""
+    rng, taps = np.random.default_rng(0), square_taps(7)
+    h, W = rng.standard_normal((2, height, width, c_in)), rng.standard_normal((49, c_in, c_out))
+    expected = np.zeros((2, height, width, c_out))
+    for i, j, t in np.ndindex(height, width, 49):
+        row, column = i + taps[t][0], j + taps[t][1]
+        if 0 <= row < height and 0 <= column < width:
+            expected[:, i, j] += h[:, row, column] @ W[t]
+    out, vjp = conv2d(h, W, np.zeros(c_out), taps)
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-12)
+    grad_h, _, _ = vjp(expected)
+    np.testing.assert_allclose((grad_h * h).sum(), (expected ** 2).sum(), rtol=1e-12)     # <J^T u, h> = <u, J h>
+
+
 def test_a_square_kernel_is_the_picture_of_its_weights():
     """An image with a single 1 gives the kernel back, turned by 180 degrees: deep learning's convolutions correlate."""
     kernel = np.arange(9.0).reshape(3, 3)

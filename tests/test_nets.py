@@ -118,6 +118,11 @@ def test_degrees_that_are_no_order_are_refused(degrees):
         nf.MADE(degrees, (4,))
 
 
+def test_a_net_without_outputs_is_refused():
+    with pytest.raises(ValueError, match="outputs: expected a whole number of at least 1, got 0"):
+        nf.MADE([1, 2], (4,), outputs=0)
+
+
 @pytest.mark.parametrize("arguments, message", [
     ((-1, (3,), 1), "n_in: expected a whole number of at least 0, got -1"),
     ((1, (0,), 1), "hidden: expected a whole number of at least 1, got 0"),

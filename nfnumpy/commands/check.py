@@ -1,0 +1,200 @@
+"""``python -m nfnumpy check TARGET``: every property of a flow, its worst error, and the smallest counterexample."""
+import importlib
+import importlib.util
+import inspect
+import pathlib
+import sys
+import warnings
+
+import numpy as np
+
+import nfnumpy as nf
+from nfnumpy.commands import common
+from nfnumpy.testing.checks import CHECKS, DRAWING
+from nfnumpy.testing.counterexamples import counterexample, random_theta, shape_of
+
+EXAMPLE = """examples: every flow of the package, a model file, and a flow of your own
+
+  python -m nfnumpy check zoo
+  python -m nfnumpy check model.npz
+  python -m nfnumpy check my_flow.py:MyFlow
+
+MyFlow is a flow with forward and inverse, a model with log_prob and sample, or a class or function that gives one when
+it is called with the number of dimensions, or with nothing.
+Exit status: 0 all properties hold, 1 one fails, 2 not usable."""
+DIM, ROWS = 3, 5
+RAISED = "the flow raised"
+MODEL_CHECKS = {"check_density": nf.testing.check_density, "check_samples": nf.testing.check_samples}
+
+
+def add_arguments(parser):
+    parser.add_argument("target", metavar="TARGET", help="zoo, a .npz file that `fit` wrote, module:Name or "
+                                                         "file.py:Name")
+    common.add_seed(parser)
+
+
+def run(args):
+    """Print the table; 0 if every property holds, else 1."""
+    if args.target == "zoo":
+        results = check_zoo(args.seed)
+        print(f"The {len(nf.testing.zoo(rng=args.seed))} flows of the package, each with random parameters:")
+    else:
+        thing, build = load(args.target)
+        results = check_model(thing, args.seed) if is_model(thing) else check_one(thing, build, args.seed)
+        print(f"{args.target}: {thing!r}")
+    print(table(results))
+    failures = [result for result in results if result[1] == "FAIL"]
+    for name, _, _, note in failures:
+        print(f"\n{note}")
+    print(f"\n{len(failures) or 'None'} of {len(results)} properties {'fails' if len(failures) == 1 else 'fail'}.")
+    return 1 if failures else 0
+
+
+def check_zoo(seed):
+    """``[(check, result, worst error, note)]`` over all flows of the package."""
+    results, animals = [], nf.testing.zoo(rng=seed)
+    for check in CHECKS:
+        rows = [(*one(check, flow, x, seed), name) for name, (flow, x) in animals.items()]
+        failed = [row for row in rows if row[1] == "FAIL"]
+        name, result, error, note, animal = failed[0] if failed else max(rows, key=lambda row: row[2])
+        results.append((name, result, error, f"{animal}: {note}" if failed else f"worst: {animal}" if error else ""))
+    return results
+
+
+def check_one(flow, build, seed):
+    """The same for one flow, or for what `build(dim)` gives; failures come with their smallest counterexample."""
+    x = np.random.default_rng(seed).standard_normal((ROWS, *shape_of(flow)))
+    x = x.astype(nf.testing.common.dtype_of(flow, x))
+    results = []
+    for check in CHECKS:
+        name, result, error, note = one(check, flow, x, seed)
+        wrong = result == "FAIL" and RAISED not in note
+        results.append((name, result, error, smallest(check, build or flow, note) if wrong else note))
+    return results
+
+
+def check_model(model, seed):
+    """The same for a model: its flow, if it has one, at its own samples, and its density."""
+    x = model.sample(ROWS, seed)
+    results = [one(check, model.flow, x, seed) for check in CHECKS] if hasattr(model, "flow") else []
+    return results + [verdict(name, lambda: check(model, rng=seed)) for name, check in MODEL_CHECKS.items()]
+
+
+def one(name, flow, x, seed):
+    """One check on one flow."""
+    return verdict(name, lambda: CHECKS[name](flow, x, *([seed] if name in DRAWING else [])))
+
+
+def verdict(name, call):
+    """``name, result, worst error, note`` of a check; an exception of any kind is a failure, of the flow that raised
+    it.
+    """
+    try:
+        return name, "pass", float(call()), ""
+    except AssertionError as error:
+        return name, "FAIL", np.nan, str(error)
+    except (nf.testing.NotApplicable, NotImplementedError) as reason:
+        return name, "skipped", np.nan, str(reason).removeprefix(f"{name}: ")
+    except Exception as error:                                   # a stranger's flow may fail in any way it likes
+        return name, "FAIL", np.nan, f"{name}: {RAISED} {type(error).__name__}: {error}"
+
+
+def smallest(check, build, message):
+    """The message at the smallest counterexample that Hypothesis finds, or the one there is."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = counterexample(lambda flow, x: CHECKS[check](flow, x), build)
+    except ImportError:
+        return f"{message}\n(with Hypothesis installed you would see the smallest counterexample)"
+    return message if found is None else f"{check} fails; the smallest counterexample found:\n{found}"
+
+
+def table(results):
+    """Aligned columns.
+
+    >>> print(table([("check_shapes", "pass", 0.0, ""), ("check_vjp", "skipped", np.nan, "it has no vjps")]))
+    property      result   worst error  note
+    check_shapes  pass     0
+    check_vjp     skipped               it has no vjps
+    """
+    rows = [("property", "result", "worst error", "note")]
+    rows += [(name, result, "" if np.isnan(error) else f"{error:.2g}", "see below" if result == "FAIL" else note)
+             for name, result, error, note in results]
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+
+
+def load(target):
+    """``thing, build``: the flow or model behind TARGET, and, where a class or function gave it, that one."""
+    path = pathlib.Path(target)
+    if path.suffix.lower() == ".npz":
+        if not path.exists():
+            raise FileNotFoundError(f"{path}: there is no such file; `fit` writes models")
+        return nf.load(path), None
+    place, colon, name = target.rpartition(":")
+    if not colon or not place or not name:
+        raise ValueError(f"{target}: expected zoo, a model file (.npz), module:Name or path/to/file.py:Name")
+    module = import_from(place)
+    if not hasattr(module, name):
+        raise ValueError(f"{target}: {place} has no {name}")
+    thing = getattr(module, name)
+    if is_flow(thing) or is_model(thing):
+        return thing, None
+    if not callable(thing):
+        raise ValueError(f"{target}: expected a flow, a model, or a class or function that gives one, got {thing!r}")
+    build = builder(thing)
+    try:
+        made = build(DIM)
+    except Exception as error:
+        raise ValueError(f"{target}: {name}({DIM if takes_dim(thing) else ''}) raised {type(error).__name__}: "
+                         f"{error}") from error
+    if not (is_flow(made) or is_model(made)):
+        raise ValueError(f"{target}: expected a flow with forward and inverse, or a model with log_prob and sample, "
+                         f"got {made!r}")
+    if is_flow(made) and len(getattr(made, "theta", ())):
+        made.theta[...] = random_theta(made, 0)                  # not the identity at which many flows start
+    return made, build
+
+
+def import_from(place):
+    """The module of this name, or in this file."""
+    path = pathlib.Path(place)
+    try:
+        if path.suffix == ".py":
+            if not path.is_file():
+                raise FileNotFoundError(f"{path}: there is no such file")
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            module = importlib.util.module_from_spec(spec)
+            sys.modules[path.stem] = module                      # where pickle and dataclasses look for it
+            spec.loader.exec_module(module)
+            return module
+        return importlib.import_module(place)
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{place}: cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def is_flow(thing):
+    return not isinstance(thing, type) and callable(getattr(thing, "forward", None)) and callable(
+        getattr(thing, "inverse", None))
+
+
+def is_model(thing):
+    return not isinstance(thing, type) and callable(getattr(thing, "log_prob", None)) and callable(
+        getattr(thing, "sample", None))
+
+
+def takes_dim(thing):
+    """Whether a class or function wants an argument."""
+    try:
+        parameters = inspect.signature(thing).parameters.values()
+    except ValueError:                                           # written in C
+        return False
+    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
+
+
+def builder(thing):
+    """``build(dim)`` for a class or function that takes the number of dimensions, or nothing."""
+    return thing if takes_dim(thing) else lambda dim: thing()
