@@ -112,6 +112,13 @@ def test_standardized_answers_in_the_units_of_the_data():
     np.testing.assert_allclose(plain.standardized(x).log_prob(x), expected, rtol=1e-12)
 
 
+def test_two_rows_are_enough_to_standardise_and_one_is_not():
+    model = nf.maf(1, steps=1, rng=0).standardized(np.array([[1.0], [3.0]]))
+    np.testing.assert_allclose(model.log_prob([[2.0]]), -0.5 * math.log(2 * math.pi))
+    with pytest.raises(ValueError, match="x: expected at least two rows and columns that vary, got 1 rows"):
+        nf.Standardize.of(np.array([[1.0]]))
+
+
 def test_maf_reverses_between_its_layers_and_only_there():
     kinds = [type(flow).__name__ for flow in nf.maf(dim=3, steps=3, rng=0).flow.flows]
     assert kinds == ["GaussianAutoregressive", "Permutation", "GaussianAutoregressive", "Permutation",

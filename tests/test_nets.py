@@ -5,9 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nfnumpy as nf
+from nfnumpy.nets.causal import CausalCNN, raster_taps
+from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.nets.made import hidden_degrees, made_masks
+from nfnumpy.nets.resnet import glow_net, residual_net
 from nfnumpy.testing.derivatives import STEP, directional_derivative, jacobian
-from nfnumpy.testing.zoo import randomize
+from nfnumpy.testing.zoo import randomize, walk
 
 widths = st.lists(st.integers(1, 9), max_size=3).map(tuple)
 
@@ -116,6 +119,39 @@ def test_an_update_does_not_revive_masked_weights():
 def test_degrees_that_are_no_order_are_refused(degrees):
     with pytest.raises(ValueError, match="degrees: expected a permutation of 1..m"):
         nf.MADE(degrees, (4,))
+
+
+def std_over_expected(W, variance):
+    """The sample standard deviation of all entries over the expected one: within five of its standard errors of 1."""
+    return abs(np.sqrt((W ** 2 / variance).mean()) - 1) * np.sqrt(2 * W.size) < 5
+
+
+@pytest.mark.parametrize("activation, gain", [("relu", 2), ("tanh", 1)])
+def test_initial_weights_keep_activations_at_their_size(activation, gain):
+    """Hidden weights N(0, gain / fan_in), where a masked unit's fan_in counts what reaches it; the last layer is zero."""
+    net = nf.MLP(50, (80, 60), 70, activation, rng=0)
+    assert std_over_expected(net.W0, gain / 50) and std_over_expected(net.W1, gain / 80)
+    assert not (net.W2.any() or net.b0.any() or net.b1.any() or net.b2.any())
+    made = nf.MADE(np.arange(1, 41), (100, 90), 2, activation, rng=0)
+    fan_in = made.mask0.sum(axis=1, keepdims=True)
+    assert std_over_expected(made.W0, gain / fan_in) and not made.W2.any()
+    assert std_over_expected(made.W1, gain / made.mask1.sum(axis=1, keepdims=True))
+
+
+def test_initial_weights_of_convolutions():
+    """N(0, gain / (taps c_in)); branches that are added share one variance among them; the last layer is zero."""
+    glow = glow_net(8, 6, 40, rng=0).net
+    first, second, last = (getattr(glow, name) for name in ("0", "2", "4"))
+    assert std_over_expected(first.W, 2 / 72) and std_over_expected(second.W, 2 / 40) and not last.W.any()
+    net = residual_net(8, 6, 40, 3, rng=0).net
+    assert std_over_expected(getattr(net, "0").W, 2 / 72) and not getattr(net, "6").W.any()
+    for name in "234":
+        convs = [part for part in walk(getattr(net, name)) if isinstance(part, Conv2d)]
+        assert [conv.W.shape[0] for conv in convs] == [1, 9, 1]
+        assert all(std_over_expected(conv.W, gain / (conv.W.shape[0] * 40)) for conv, gain in zip(convs, (2, 2, 1 / 3)))
+    stack = CausalCNN((4, 4), 3, 40, 4, (raster_taps(5, "A"), raster_taps(5, "B")), rng=0)
+    assert std_over_expected(stack.conv0.W, 1 / 12) and not stack.last.W.any()
+    assert all(std_over_expected(conv.W, 2 / 4 / (13 * 40)) for conv in stack.convs[1:])
 
 
 def test_a_net_without_outputs_is_refused():
