@@ -94,7 +94,7 @@ class InChunks(Parametrized):
     (5, 8, 6, 2)
     """
 
-    def __init__(self, net, pixels=2048):
+    def __init__(self, net, pixels=3136):
         self.pixels = as_count(pixels, "pixels", minimum=1)
         super().__init__(children={"net": net})
 
