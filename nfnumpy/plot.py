@@ -159,8 +159,8 @@ def draw_histograms(ax, data, x, where):
     ax.set_xlim(where)
 
 
-def draw_learning_curve(ax, history, title="Learning curve"):
-    """Both curves and the step whose parameters were kept."""
+def draw_learning_curve(ax, history, title="Learning curve", loss="-log p(x), nats"):
+    """Both curves, of the `loss` that the history holds, and the step whose parameters were kept."""
     for values, colour, words in ((history.train, BLUE, "training"), (history.valid, ORANGE, "held-out")):
         ax.plot(history.step, values, color=colour, label=words)
     ax.axvline(history.best_step, color=GREY, linestyle=":", label=f"kept: step {history.best_step}")
@@ -169,7 +169,7 @@ def draw_learning_curve(ax, history, title="Learning curve"):
     margin = 0.08 * ((high - low) or 1.0)
     ax.set_ylim(low - margin, high + 2 * margin)
     ax.legend(frameon=False, fontsize=8)
-    label(ax, title, ("optimisation step", "-log p(x), nats"))
+    label(ax, title, ("optimisation step", loss))
 
 
 def draw_marginals(figure, data, x, columns, chosen):

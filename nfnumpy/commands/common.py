@@ -107,13 +107,18 @@ def write_columns(path, columns, x):
     if path is None:
         sys.stdout.write(as_text(columns, x, ","))
         return
+    if path.suffix.lower() == ".npy":
+        write_array(path, x)
+        return
     with written_whole(path) as aside:
-        if path.suffix.lower() == ".npy":
-            with open(aside, "wb") as file:
-                np.lib.format.write_array(file, np.ascontiguousarray(x), allow_pickle=False)
-        else:
-            delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
-            aside.write_text(as_text(columns, x, delimiter), encoding="utf-8", newline="\n")
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else ","
+        aside.write_text(as_text(columns, x, delimiter), encoding="utf-8", newline="\n")
+
+
+def write_array(path, x):
+    """Write x to a .npy file."""
+    with written_whole(path) as aside, open(aside, "wb") as file:
+        np.lib.format.write_array(file, np.ascontiguousarray(x), allow_pickle=False)
 
 
 def as_text(columns, x, delimiter):
@@ -157,19 +162,25 @@ def read_data(name, seed=0):
 
 
 def read_model(name):
-    """The model in the file `name`, on rows of numbers, and the names of its columns."""
+    """The model in the file `name`: of rows of numbers, or of images of whole grey values."""
     path = pathlib.Path(name)
     if path.suffix.lower() in SUFFIXES or name in nf.datasets.NAMES:
         raise ValueError(f"{name}: expected a model file that `fit` wrote (.npz), got data")
     if not path.exists():
         raise FileNotFoundError(f"{path}: there is no such file; `fit` writes models")
     model = nf.load(path)
-    if len(model.x_shape) != 1:
-        raise ValueError(f"{path}: expected a model of rows of numbers, got one of samples of shape {model.x_shape}")
+    if len(model.x_shape) != 1 and not hasattr(model, "grey_levels"):
+        raise ValueError(f"{path}: expected a model of rows of numbers or of images of whole grey values, got one of "
+                         f"real-valued samples of shape {model.x_shape}")
+    return model
+
+
+def columns_of(model):
+    """The names of the columns that a model of rows was trained on."""
     columns = model.info.get("columns")
-    if not (isinstance(columns, list) and [type(name) for name in columns] == [str] * model.x_shape[0]):
-        columns = default_columns(model.x_shape[0])
-    return model, columns
+    if isinstance(columns, list) and [type(name) for name in columns] == [str] * model.x_shape[0]:
+        return columns
+    return default_columns(model.x_shape[0])
 
 
 def default_columns(m):
