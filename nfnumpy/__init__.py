@@ -5,7 +5,7 @@
 >>> model.log_prob(model.sample(3, rng=0)).shape
 (3,)
 """
-from nfnumpy import datasets, testing
+from nfnumpy import datasets, energies, targets, testing
 from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
 from nfnumpy.distributions import Gaussian, StandardNormal
 from nfnumpy.divergences import forward_kl, negative_log_likelihood, reverse_kl
@@ -23,5 +23,6 @@ __version__ = "0.1.0"
 __all__ = ["ActNorm", "Adam", "Affine", "AutoregressiveCNN", "AutoregressiveMLP", "Composition", "Conv1x1", "Coupling",
            "Dense", "Diagonal", "EmergingConv", "Flow", "Gaussian", "GaussianAutoregressive", "GreyImageFlow", "History",
            "Inverse", "MADE", "MLP", "MaskedConv", "NormalizingFlow", "PLU", "Permutation", "QR", "Standardize",
-           "StandardNormal", "Triangular", "bits_per_dim", "datasets", "fit", "forward_kl", "glow", "iaf", "linear", "load",
-           "maf", "negative_log_likelihood", "realnvp", "realnvp_image", "reverse_kl", "save", "testing"]
+           "StandardNormal", "Triangular", "bits_per_dim", "datasets", "energies", "fit", "forward_kl", "glow", "iaf",
+           "linear", "load", "maf", "negative_log_likelihood", "realnvp", "realnvp_image", "reverse_kl", "save", "targets",
+           "testing"]

@@ -28,7 +28,8 @@ class Flow(Parametrized):
     A vjp (vector-Jacobian product) takes the gradients of a scalar loss with respect to both outputs and returns those
     with respect to the input and to theta, each of the shape of what it belongs to; ``grad_log_det`` is ``(n,)`` or one
     number for all samples. ``vjp(..., out=v)`` writes grad_theta into the caller's vector `v`. Outputs and gradients
-    have theta's dtype; complex input is allowed, since the tests differentiate by complex steps.
+    have theta's dtype; complex input is allowed, since the tests differentiate by complex steps. A vjp belongs to the
+    input and the theta of its forward computation: call it before either is written to.
     """
 
     passes = (0, 0)     # passes of a conditioner, one after another, that the formulas of forward and inverse take

@@ -19,7 +19,8 @@ from nfnumpy.nets.resnet import glow_net, residual_net
 class GreyImageFlow(NormalizingFlow):
     """A density on dequantized images, x in [0, grey_levels], that knows its images are whole grey values.
 
-    Images of whole numbers have no density: `prepare` adds uniform noise on [0, 1), afresh for each minibatch of `fit`,
+    `log_prob` takes real values: of whole images it is the density at the corners of their cubes, and `bits_per_dim` is
+    what they should be judged by. Images of whole numbers have no density: `prepare` adds uniform noise on [0, 1), afresh for each minibatch of `fit`,
     and `sample` takes it off again. `log_prob` stays a pure function of real-valued x.
 
     Parameters
@@ -44,7 +45,10 @@ class GreyImageFlow(NormalizingFlow):
         super().__init__(Composition([Logit(flow.x_shape, alpha, grey_levels), flow]), info=info)
 
     def prepare(self, x, rng):
-        """Whole grey values, with noise: real values that `log_prob` can be trained on."""
+        """Whole grey values 0 .. K - 1, with noise: real values that `log_prob` can be trained on. ValueError for others."""
+        x = np.asarray(x)
+        if x.size and not (x.min() >= 0 and x.max() < self.grey_levels):
+            raise ValueError(f"x: expected grey values 0 to {self.grey_levels - 1}, got {x.min()} to {x.max()}")
         return dequantize(x, rng)
 
     def sample(self, n, rng=None, temperature=1.0):
@@ -95,8 +99,8 @@ def bits_per_dim(model, images, rng):
     >>> bits_per_dim(model, np.zeros((3, 4, 4, 1), int), rng=0).shape
     (3,)
     """
-    dim = math.prod(model.x_shape)
-    return -model.log_prob(dequantize(images, as_rng(rng))) / (dim * math.log(2))
+    dim, prepare = math.prod(model.x_shape), model.prepare if hasattr(model, "grey_levels") else dequantize
+    return -model.log_prob(prepare(images, as_rng(rng))) / (dim * math.log(2))
 
 
 def glow(shape, levels=2, steps=4, width=64, grey_levels=None, alpha=0.05, activation="relu", rng=None, dtype=np.float64):

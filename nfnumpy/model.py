@@ -101,9 +101,12 @@ class NormalizingFlow:
 
     def astype(self, dtype):
         """A copy of the model with another dtype."""
-        other = copy.copy(self)
-        other.flow, other.info = self.flow.astype(dtype), dict(self.info)
+        other = copy.deepcopy(self)
+        other.flow = self.flow.astype(dtype)
         return other
+
+    def __copy__(self):
+        return copy.deepcopy(self)                               # a shallow copy would share theta
 
     def config(self):
         """Keyword arguments that rebuild the model up to `theta`."""

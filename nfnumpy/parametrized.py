@@ -133,7 +133,7 @@ class Parametrized:
     def sharing(self, **attributes):
         """The same object with other `attributes`, on the same `theta`: what binding to a context returns."""
         other = object.__new__(type(self))
-        other.__dict__.update({**self.__dict__, **attributes})
+        other.__dict__.update({**self.__dict__, **attributes, "_bound": True})   # its theta is another object's
         return other
 
     def as_batch(self, values, shape, name):
@@ -152,6 +152,9 @@ class Parametrized:
     def __setattr__(self, name, value):
         if name in self.__dict__.get("_own", ()):                # layer.W = ... must not cut the view out of theta
             self.__dict__[name][...] = value
+        elif name in self.__dict__.get("_children", ()):
+            raise AttributeError(f"{name}: expected to stay the part that it is, whose parameters are views into theta; "
+                                 f"write into {name}.theta, or build a new {type(self).__name__}")
         else:
             object.__setattr__(self, name, value)
 

@@ -24,8 +24,10 @@ def save(model, path):
     ------
     OSError
         If the file cannot be written.
+    ValueError
+        If theta is not finite.
     TypeError
-        If a `config()` or ``model.info`` holds something that is neither plain, nor an array, nor parametrized.
+        If a part cannot be rebuilt from its `config()`, or a `config()` or ``model.info`` holds something that is neither plain, nor an array, nor parametrized.
 
     Examples
     --------
@@ -36,12 +38,19 @@ def save(model, path):
     (2,)
     """
     path, arrays = Path(path), {}
+    if not np.isfinite(model.theta).all():
+        raise ValueError("model: expected finite parameters, got some in theta that are NaN or infinite")
     description = {"program": "nfnumpy", "format": FORMAT, "info": model.info, "model": _encode(model, arrays)}
     text = np.frombuffer(json.dumps(description).encode(), np.uint8)
     aside = path.with_name(path.name + ".part")
     try:
         with open(aside, "wb") as file:
             np.savez(file, description=text, theta=model.theta, **arrays)
+        try:
+            load(aside)                                          # what cannot be read again must not replace anything
+        except ValueError as error:
+            raise TypeError(f"model: expected every part's config() to hold the arguments of its class, got one that "
+                            f"cannot be rebuilt: {error.__cause__ or error}") from error
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from nfnumpy.arrays import as_count, as_rng
+from nfnumpy.arrays import as_batch, as_count, as_rng
 from nfnumpy.divergences import negative_log_likelihood
 from nfnumpy.optimizers import Adam
 
@@ -59,7 +59,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     max_steps : int
         Number of optimisation steps. The learning rate falls over them from `lr` to 0 along half a cosine.
     batch_size : int
-        Rows a step, reshuffled when all have been used.
+        Rows a step, reshuffled when fewer than that are left.
     weight_decay : float
         Decoupled, see `Adam`.
     clip : float, optional
@@ -149,11 +149,13 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
 def _split(x, x_valid, valid_fraction, rng):
     x = np.asarray(x)
     if x.ndim < 2 or len(x) < (2 if x_valid is None else 1):
-        raise ValueError(f"x: expected a batch with several rows, got an array of shape {x.shape}")
+        hint = "; write x[:, None]" if x.ndim == 1 else ""
+        raise ValueError(f"x: expected a batch with several rows, got an array of shape {x.shape}{hint}")
+    x = as_batch(x, x.shape[1:], x.dtype, finite=True, real=True)     # all of it, before anything is changed
     if x_valid is not None:
-        x_valid = np.asarray(x_valid)
-        if x_valid.shape[1:] != x.shape[1:] or not len(x_valid):
-            raise ValueError(f"x_valid: expected rows of shape {x.shape[1:]} as in x, got an array of shape {x_valid.shape}")
+        x_valid = as_batch(x_valid, x.shape[1:], x.dtype, "x_valid", finite=True, real=True)
+        if not len(x_valid):
+            raise ValueError("x_valid: expected at least one row, got none")
         return x, x_valid
     if not 0 < valid_fraction < 1:
         raise ValueError(f"valid_fraction: expected a number between 0 and 1, got {valid_fraction!r}")
@@ -171,8 +173,8 @@ class _Clipper:
         self.factor, self.usual = math.inf if factor is None else factor, None
 
     def __call__(self, gradient):
-        length = math.sqrt(float(np.dot(gradient, gradient)))
-        self.usual = length if self.usual is None else self.usual
+        length = float(np.linalg.norm(gradient.astype(np.float64)))
+        self.usual = self.usual or length                        # the first that is not zero
         longest = self.factor * self.usual
         if length > longest:
             gradient *= longest / length

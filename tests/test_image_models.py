@@ -127,3 +127,13 @@ def test_initialize_gives_every_channel_mean_zero_and_variance_one():
 def test_what_makes_no_sense_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_grey_values_outside_their_range_are_refused_before_noise_is_added():
+    """16 among 16 levels would pass through the logit, most of the time, and give a wrong number of bits."""
+    model = BUILDERS["realnvp"](grey_levels=16)
+    images = np.zeros((3, 4, 4, 1), int)
+    images[1, 2, 2] = 16
+    for call in (lambda: nf.bits_per_dim(model, images, rng=0), lambda: nf.fit(model, images, rng=0)):
+        with pytest.raises(ValueError, match="x: expected grey values 0 to 15, got 0 to 16"):
+            call()

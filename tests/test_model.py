@@ -1,4 +1,5 @@
 """The density model: change of variables, samples, gradients, and what it refuses."""
+import copy
 import math
 
 import numpy as np
@@ -91,6 +92,13 @@ def test_equal_seeds_give_equal_samples_and_temperature_scales_the_noise(build, 
     np.testing.assert_allclose(cold, model.flow.inverse(0.5 * z)[0], rtol=1e-14)
     np.testing.assert_allclose(model.sample(3, temperature=0.0), np.repeat(model.flow.inverse(np.zeros((1, dim)))[0], 3, axis=0))
     assert model.sample(0).shape == (0, dim)
+
+
+def test_copies_of_a_model_are_independent():
+    model, _ = random_model(nf.maf, 2, 0)
+    for twin in (copy.copy(model), copy.deepcopy(model), model.astype(np.float64)):
+        assert not np.shares_memory(twin.theta, model.theta)
+        np.testing.assert_array_equal(twin.log_prob(np.ones((1, 2))), model.log_prob(np.ones((1, 2))))
 
 
 def test_float32_stays_float32():

@@ -72,13 +72,18 @@ def test_masks_let_through_what_comes_before_and_nothing_else(degrees, hidden, o
     """On the product of the masks: the number of paths from input to output."""
     degrees = np.array(degrees)
     paths = np.eye(len(degrees))
-    layers = [hidden_degrees(width, degrees.min(), degrees.max()) for width in hidden]
+    layers = [hidden_degrees(width, degrees.min(), degrees.max(), min(hidden)) for width in hidden]
     for mask in made_masks(degrees, layers, outputs):
         paths = mask @ paths
     permitted = degrees[None, :] < np.tile(degrees[degrees > 0], outputs)[:, None]
     assert not paths[~permitted].any()
     if all(width >= degrees.max() - degrees.min() for width in hidden):
         assert (paths[permitted] > 0).all()
+    elif hidden:                                                 # the other layers lose nothing that the narrowest one keeps
+        alone = np.eye(len(degrees))
+        for mask in made_masks(degrees, [hidden_degrees(min(hidden), degrees.min(), degrees.max())], outputs):
+            alone = mask @ alone
+        np.testing.assert_array_equal(paths > 0, alone > 0)
 
 
 @given(degrees=degree_lists(), hidden=widths, seed=st.integers(0, 1000))

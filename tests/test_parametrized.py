@@ -104,3 +104,9 @@ def test_theta_of_another_length_is_refused():
         flow.theta = np.zeros(3)
     with pytest.raises(ValueError, match=r"vector: expected shape \(14,\), got \(3,\)"):
         flow.named(np.zeros(3))
+
+
+def test_a_part_cannot_be_replaced_behind_thetas_back():
+    flow = nf.Coupling(2, (3,), rng=0)
+    with pytest.raises(AttributeError, match="net: expected to stay the part that it is, .* write into net.theta"):
+        flow.net = nf.MLP(1, (3,), 2)

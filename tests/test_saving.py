@@ -152,3 +152,22 @@ def test_a_later_format_says_so(tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ValueError, match="expected format 1 or earlier, got 2: written by a later version"):
         nf.load(tmp_path / "model.npz")
+
+
+class Forgetful(Doubling):
+    """A flow of one's own without a config()."""
+
+    def config(self):
+        return {}
+
+
+def test_what_cannot_be_loaded_is_not_saved(tmp_path, valid_file):
+    path = tmp_path / "model.npz"
+    path.write_bytes(valid_file.read_bytes())
+    with pytest.raises(TypeError, match=r"expected every part's config\(\) to hold the arguments .*missing 1 required .*'dim'"):
+        nf.save(nf.NormalizingFlow(Forgetful(2)), path)
+    broken = nf.realnvp(2, steps=1, rng=0)
+    broken.theta[0] = np.nan
+    with pytest.raises(ValueError, match="model: expected finite parameters"):
+        nf.save(broken, path)
+    assert path.read_bytes() == valid_file.read_bytes() and os.listdir(tmp_path) == ["model.npz"]

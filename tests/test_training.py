@@ -150,7 +150,7 @@ def test_the_progress_line_is_for_terminals_only(shown, capsys):
 @pytest.mark.parametrize("x, arguments, message", [
     (x_train[0], {}, r"x: expected a batch with several rows, got an array of shape \(2,\)"),
     (x_train[:1], {}, r"x: expected a batch with several rows, got an array of shape \(1, 2\)"),
-    (x_train, {"x_valid": np.zeros((3, 5))}, r"x_valid: expected rows of shape \(2,\) as in x"),
+    (x_train, {"x_valid": np.zeros((3, 5))}, r"x_valid: expected a batch of shape \(n, 2\), got an array of shape \(3, 5\)"),
     (x_train, {"valid_fraction": 1.5}, "valid_fraction: expected a number between 0 and 1, got 1.5"),
     (x_train, {"max_steps": 0}, "max_steps: expected a whole number of at least 1, got 0"),
     (x_train, {"batch_size": -3}, "batch_size: expected a whole number of at least 1, got -3"),
@@ -182,3 +182,38 @@ def test_a_second_fit_can_go_on_where_the_first_one_ended():
     np.testing.assert_array_equal(model.theta, theta)
     nf.fit(model, images, rng=0, max_steps=1, lr=0.0)
     assert (model.theta != theta).any()
+
+
+def with_nan(x, row):
+    x = x.copy()
+    x[row, 1] = np.nan
+    return x
+
+
+@pytest.mark.parametrize("x, x_valid, message", [
+    (with_nan(x_train, 250), None, r"^x: expected finite numbers, got 1 .* at index \(250, 1\)"),
+    (x_train, with_nan(x_train, 3)[:9], r"^x_valid: expected finite numbers, got 1 .* at index \(3, 1\)")])
+def test_one_bad_number_is_found_before_anything_is_changed(x, x_valid, message):
+    """Also by a model that takes its scale from the data, and named by its place in what the caller handed in."""
+    model = nf.NormalizingFlow(nf.Composition([nf.ActNorm((2,)), nf.Coupling(2, (4,), rng=0)]))
+    before = model.theta.copy()
+    with pytest.raises(ValueError, match=message):
+        nf.fit(model, x, x_valid, rng=0)
+    np.testing.assert_array_equal(model.theta, before)
+
+
+class Flat(nf.NormalizingFlow):
+    """A model whose first minibatch has gradient zero."""
+
+    calls = 0
+
+    def log_prob_vjp(self, x):
+        log_p, vjp = super().log_prob_vjp(x)
+        self.calls += 1
+        return log_p, (vjp if self.calls > 1 else lambda *args: (None, np.zeros_like(self.theta)))
+
+
+def test_a_first_gradient_of_zero_does_not_freeze_training():
+    model = Flat(nf.realnvp(2, steps=2, hidden=(8,), rng=1).flow)
+    history = nf.fit(model, x_train, rng=0, max_steps=60, lr=0.01)
+    assert history.best_valid < history.valid[0] and history.clipped < 5

@@ -18,6 +18,8 @@ class GaussianAutoregressive(Flow):
         z = f(x):   z_j = (x_j - mu_j(x_{1:j-1})) / sigma_j(x_{1:j-1})      all at once
         log abs det J_f = - sum_j log sigma_j(x_{1:j-1})                     J_f is triangular
 
+    The network gives mu_j and r_j, and log sigma_j = 5 tanh(r_j / 5), softly bounded: see `Affine`.
+
     With a standard-normal base the density of this flow *is* the product of the conditionals
     N(x_j; mu_j(x_{1:j-1}), sigma_j(x_{1:j-1})^2).
 
@@ -91,13 +93,13 @@ class GaussianAutoregressive(Flow):
         return (z, log_det), vjp
 
     def _forward_vjp(self, x):
-        params, net_vjp = self.net.vjp(x)                        # mu_j, sigma_j from x_{1:j-1}
+        params, net_vjp = self.net.vjp(x)                        # mu_j, r_j from x_{1:j-1}
         (z, log_det), transformer_vjp = self.transformer.forward_vjp(x, params)
 
         def vjp(grad_z, grad_log_det, out=None):
             grad_x, grad_params = transformer_vjp(grad_z, grad_log_det)
-            grad_earlier, grad_theta = net_vjp(grad_params, out)
-            return grad_x + grad_earlier, grad_theta             # x_j moves z_j itself, and every later mu and sigma
+            grad_through_net, grad_theta = net_vjp(grad_params, out)
+            return grad_x + grad_through_net, grad_theta             # x_j moves z_j itself, and every later mu and sigma
 
         return (z, log_det), vjp, transformer_vjp
 
@@ -112,7 +114,7 @@ class GaussianAutoregressive(Flow):
         x, log_det = np.empty_like(z), np.zeros(len(z), z.dtype)
         sweep, params = ByDegree(self.net, len(z), z.dtype), []
         for d, j in enumerate(self.order):
-            params.append(sweep.params_after(d)[:, None, :])     # mu_j, sigma_j from x_{1:j-1}
+            params.append(sweep.params_after(d)[:, None, :])     # mu_j, r_j from x_{1:j-1}
             (x_j, log_det_j), _ = self.transformer.inverse_vjp(z[:, [j]], params[d])
             sweep.set_input(d + 1, x_j)                          # x_j = sigma_j(x_{1:j-1}) z_j + mu_j(x_{1:j-1})
             x[:, [j]], log_det = x_j, log_det + log_det_j
@@ -141,15 +143,15 @@ class GaussianAutoregressive(Flow):
         x, log_det, sweep, params = self._inverse(self.as_z(z))
 
         def vjp(grad_x, grad_log_det, out=None):
-            v, earlier = np.empty_like(x), np.zeros((len(x), 1), x.dtype)
+            v, from_later = np.empty_like(x), np.zeros((len(x), 1), x.dtype)
             sweep.start_backward()
             for d, j in reversed(list(enumerate(self.order))):
                 _, forward_vjp = self.transformer.forward_vjp(x[:, [j]], params[d])
-                slope, _ = forward_vjp(np.ones_like(earlier), 0.0)          # dz_j / dx_j = 1 / sigma_j
-                v_j = (grad_x[:, [j]] - earlier) / slope         # row j: v_j / sigma_j + (from later coordinates) = grad_x_j
+                inv_sigma, _ = forward_vjp(np.ones_like(from_later), 0.0)   # dz_j / dx_j = 1 / sigma_j
+                v_j = (grad_x[:, [j]] - from_later) / inv_sigma  # row j: v_j / sigma_j + from_later = grad_x_j
                 _, grad_params = forward_vjp(v_j, grad_log_det)
                 sweep.set_grad_params(d + 1, grad_params[:, 0])
-                earlier = sweep.grad_input_of(d)                 # what the net sends to the coordinate before
+                from_later = sweep.grad_input_of(d)              # what later outputs send to the coordinate before
                 v[:, [j]] = v_j
             grad_theta = sweep.grad_theta(out)                   # t = (df/dtheta)^T v + w dL/dtheta
             return v, np.negative(grad_theta, out=grad_theta)
@@ -160,12 +162,12 @@ class GaussianAutoregressive(Flow):
         """What `inverse_vjp` computes, as the class's notes derive it: m sweeps of the whole vjp, plain to read."""
         x, log_det = self.inverse_by_passes(z)
         _, forward_vjp, transformer_vjp = self._forward_vjp(x)
-        slope, _ = transformer_vjp(np.ones_like(x), 0.0)         # D: dz_j / dx_j = 1 / sigma_j
+        inv_sigma, _ = transformer_vjp(np.ones_like(x), 0.0)     # D: dz_j / dx_j = 1 / sigma_j
 
         def vjp(grad_x, grad_log_det, out=None):
             v = np.zeros_like(x)
             for _ in self.order:                                 # solve J^T v + w dL/dx = grad_x, exact after m sweeps
-                v = v + (grad_x - forward_vjp(v, grad_log_det)[0]) / slope
+                v = v + (grad_x - forward_vjp(v, grad_log_det)[0]) / inv_sigma
             _, grad_theta = forward_vjp(v, grad_log_det, out)    # t = (df/dtheta)^T v + w dL/dtheta
             return v, np.negative(grad_theta, out=grad_theta)
 

@@ -18,7 +18,8 @@ class Coupling(Flow):
         z = f(x):   z_1 = x_1,   z_2 = (x_2 - mu(x_1)) / sigma(x_1)
         log abs det J_f = - sum_j log sigma_j(x_1)                 J_f is block triangular
 
-    It is the Gaussian autoregressive flow with two blocks: both directions take one pass.
+    It is the Gaussian autoregressive flow with two blocks: both directions take one pass. The network's second output is
+    r, and log sigma = 5 tanh(r / 5), softly bounded: see `Affine`.
 
     Parameters
     ----------
@@ -78,7 +79,7 @@ class Coupling(Flow):
     def _couple(self, transform_vjp, x):
         split, join, restrict = self.partition.split, self.partition.join, self.partition.restrict
         x1, x2 = split(x)
-        out, net_vjp = self.net.vjp(x1)                          # mu(x_1), sigma(x_1)
+        out, net_vjp = self.net.vjp(x1)                          # mu(x_1), and r(x_1) of log sigma
         params = restrict(split_params(out, self.transformer.n_params))
         (z2, log_det), transformer_vjp = transform_vjp(x2, params)
 

@@ -65,8 +65,8 @@ class Logit(Flow):
             raise ValueError(f"alpha: expected a number between 0 and 1/2, got {alpha!r}")
         if not (math.isfinite(grey_levels) and grey_levels > 0):
             raise ValueError(f"grey_levels: expected a positive number, got {grey_levels!r}")
-        self.alpha, self.grey_levels = float(alpha), grey_levels
-        self._slope = (1 - 2 * self.alpha) / grey_levels         # dp/dx
+        self.alpha, self.grey_levels = float(alpha), grey_levels.item() if isinstance(grey_levels, np.generic) else grey_levels
+        self._slope = (1 - 2 * self.alpha) / self.grey_levels    # dp/dx, a Python number: it keeps float32 as it is
         super().__init__(shape, dtype=dtype)
 
     def forward_vjp(self, x):

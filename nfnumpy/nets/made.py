@@ -5,18 +5,29 @@ from nfnumpy.arrays import as_count
 from nfnumpy.nets.mlp import MLP, as_widths
 
 
-def hidden_degrees(width, lowest, dim):
+def hidden_degrees(width, lowest, dim, narrowest=None):
     """Degrees of the `width` units of a hidden layer: ``lowest .. dim - 1``, spread evenly, in ascending order.
 
     A unit of degree d may see the inputs of degree up to d. With at least as many units as degrees every degree occurs,
     in every layer, so that input i reaches output j > i through units of degree i: no permitted path is lost (random
-    degrees, as in the paper, can lose some). Sorted degrees make the masks block triangular.
+    degrees, as in the paper, can lose some). A network whose `narrowest` hidden layer has fewer units than there are
+    degrees uses that layer's degrees in all layers: others would lead nowhere. Sorted degrees make the masks block
+    triangular.
 
     >>> hidden_degrees(6, 1, 4)
     array([1, 1, 2, 2, 3, 3])
+    >>> hidden_degrees(6, 1, 4, narrowest=2)
+    array([1, 1, 1, 3, 3, 3])
     """
     n_degrees = max(dim - lowest, 1)
-    return min(lowest, dim - 1) + ((2 * np.arange(width) + 1) * n_degrees) // (2 * width)
+    n_used = min(narrowest or width, n_degrees)
+    used = min(lowest, dim - 1) + _spread(n_used, n_degrees)
+    return used[_spread(width, n_used)]
+
+
+def _spread(count, size):
+    """`count` numbers of 0 .. size - 1, as evenly as possible, ascending."""
+    return ((2 * np.arange(count) + 1) * size) // (2 * count)
 
 
 def made_masks(degrees, hidden, outputs):
@@ -58,7 +69,7 @@ class MADE(MLP):
         ``degrees[k]`` is the place of input k in the order, 1 for the first; 0 marks an input that every output may see
         (a context). The other degrees are a permutation of 1..m.
     hidden : tuple of int
-        Hidden widths; any, also below m - 1 (then some permitted inputs cannot be told apart) and ``()`` (linear).
+        Hidden widths; any, also ``()`` (linear) and below m - 1, where some permitted inputs do not reach their outputs.
     outputs : int
         Number of parameters for each x_j.
     activation, rng, dtype
@@ -88,13 +99,14 @@ class MADE(MLP):
     """
 
     def __init__(self, degrees, hidden, outputs=1, activation="relu", rng=None, dtype=np.float64):
-        degrees = np.asarray(degrees)
+        degrees = np.array(degrees)
         if degrees.ndim != 1 or degrees.dtype.kind not in "iu" or not (degrees > 0).any() or (
                 np.sort(degrees[degrees != 0]) != np.arange(1, (degrees != 0).sum() + 1)).any():
             raise ValueError(f"degrees: expected a permutation of 1..m, and any number of zeros, got {degrees.tolist()}")
         self.degrees, self.outputs = degrees, as_count(outputs, "outputs", minimum=1)
         self.dim = int(degrees.max())
-        self.hidden_degrees = [hidden_degrees(width, int(degrees.min()), self.dim) for width in as_widths(hidden)]
+        widths = as_widths(hidden)
+        self.hidden_degrees = [hidden_degrees(width, int(degrees.min()), self.dim, min(widths)) for width in widths]
         masks = made_masks(degrees, self.hidden_degrees, outputs)
         super().__init__(len(degrees), hidden, self.dim * outputs, activation, rng, dtype, masks)
 
