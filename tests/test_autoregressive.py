@@ -58,6 +58,8 @@ def test_the_product_of_the_conditionals_is_the_flows_density(dim, seed):
     rng = np.random.default_rng(seed)
     flow = randomize(nf.GaussianAutoregressive(dim, (8,), "tanh", rng=rng), rng)
     x = rng.standard_normal((5, dim))
+    for row, mu, log_sigma in zip(x, *flow.conditionals(x), strict=True):
+        np.testing.assert_allclose([mu, np.exp(log_sigma)], mu_and_sigma(flow, row), rtol=1e-11, atol=1e-11)
     product = []
     for row in x:
         mu, sigma = mu_and_sigma(flow, row)

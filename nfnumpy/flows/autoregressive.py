@@ -44,15 +44,15 @@ class GaussianAutoregressive(Flow):
 
     Notes
     -----
-    `inverse_vjp` by the implicit function theorem. x = g(z) satisfies f(x; theta) = z, and log_det_g(z) = -L(x; theta)
-    with L = log abs det J_f. Write J for J_f at x and w for grad_log_det. Differentiating f(x; theta) = z gives::
+    `inverse_vjp` by the implicit function theorem. x = g(z) satisfies f(x; theta) = z, and log_det_g(z) = -log_det(x; theta)
+    with log_det = log abs det J_f. Write J for J_f at x and w for grad_log_det. Differentiating f(x; theta) = z gives::
 
         dz = J dx + (df/dtheta) dtheta       so       dx = J^-1 (dz - (df/dtheta) dtheta)
 
-    and the loss changes by ``dl = grad_x . dx + w d(log_det_g) = (grad_x - w dL/dx) . dx - w (dL/dtheta) . dtheta``.
-    Let v solve the triangular system ``J^T v + w dL/dx = grad_x``; the log-determinant's pull stands *inside* it. Then::
+    and the loss changes by ``dl = grad_x . dx + w d(log_det_g) = (grad_x - w dlog_det/dx) . dx - w (dlog_det/dtheta) . dtheta``.
+    Let v solve the triangular system ``J^T v + w dlog_det/dx = grad_x``; the log-determinant's pull stands *inside* it. Then::
 
-        dl = v . dz - ((df/dtheta)^T v + w dL/dtheta) . dtheta
+        dl = v . dz - ((df/dtheta)^T v + w dlog_det/dtheta) . dtheta
 
     The left side of the system and the last bracket are what f's own vjp returns for (v, w): solve
     ``vjp(v, w) = (grad_x, t)`` for v, and ``grad_z = v``, ``grad_theta = -t``. With D = diag(dz_j/dx_j), J^T is D plus
@@ -86,6 +86,10 @@ class GaussianAutoregressive(Flow):
     def passes(self):
         """One pass of MADE for the density, m for a sample."""
         return (1, len(self.order))
+
+    def conditionals(self, x):
+        """``mu, log_sigma`` of p(x_j | x_{1:j-1}) = N(mu_j, sigma_j^2), each ``(n, m)``; the base being standard normal."""
+        return self.transformer.mu_and_log_sigma(self.net.vjp(self.as_x(x))[0])
 
     def forward_vjp(self, x):
         """``(z, log_det), vjp``: MADE gives all mu_j and log sigma_j in one pass."""
@@ -137,7 +141,7 @@ class GaussianAutoregressive(Flow):
     def inverse_vjp(self, z):
         """``(x, log_det), vjp``: the class's notes derive the adjoint; see `inverse_vjp_by_sweeps`.
 
-        J^T v + w dL/dx = grad_x is triangular and solved by substitution, the last coordinate first. Every hidden unit of
+        J^T v + w dlog_det/dx = grad_x is triangular and solved by substitution, the last coordinate first. Every hidden unit of
         MADE is pulled back once, when the last output that it reaches has its gradient: one backward pass in arithmetic.
         """
         x, log_det, sweep, params = self._inverse(self.as_z(z))
@@ -153,7 +157,7 @@ class GaussianAutoregressive(Flow):
                 sweep.set_grad_params(d + 1, grad_params[:, 0])
                 from_later = sweep.grad_input_of(d)              # what later outputs send to the coordinate before
                 v[:, [j]] = v_j
-            grad_theta = sweep.grad_theta(out)                   # t = (df/dtheta)^T v + w dL/dtheta
+            grad_theta = sweep.grad_theta(out)                   # t = (df/dtheta)^T v + w dlog_det/dtheta
             return v, np.negative(grad_theta, out=grad_theta)
 
         return (x, log_det), vjp
@@ -166,9 +170,9 @@ class GaussianAutoregressive(Flow):
 
         def vjp(grad_x, grad_log_det, out=None):
             v = np.zeros_like(x)
-            for _ in self.order:                                 # solve J^T v + w dL/dx = grad_x, exact after m sweeps
+            for _ in self.order:                                 # solve J^T v + w dlog_det/dx = grad_x, exact after m sweeps
                 v = v + (grad_x - forward_vjp(v, grad_log_det)[0]) / inv_sigma
-            _, grad_theta = forward_vjp(v, grad_log_det, out)    # t = (df/dtheta)^T v + w dL/dtheta
+            _, grad_theta = forward_vjp(v, grad_log_det, out)    # t = (df/dtheta)^T v + w dlog_det/dtheta
             return v, np.negative(grad_theta, out=grad_theta)
 
         return (x, log_det), vjp

@@ -38,13 +38,16 @@ class Affine:
     def __repr__(self):
         return "Affine()"
 
-    def _log_sigma(self, params):
-        log_sigma = self.bound * np.tanh(params[..., 1] / self.bound)
-        return log_sigma, 1 - (log_sigma / self.bound) ** 2
+    def mu_and_log_sigma(self, params):
+        """What the parameters mean: mu, and log sigma = B tanh(r / B)."""
+        return params[..., 0], self.bound * np.tanh(params[..., 1] / self.bound)
+
+    def _bound_slope(self, log_sigma):
+        return 1 - (log_sigma / self.bound) ** 2                 # dlog_sigma/dr
 
     def forward_vjp(self, x, params):
         """``(z, log_det), vjp`` with ``vjp(grad_z, grad_log_det) -> grad_x, grad_params``."""
-        mu, (log_sigma, slope) = params[..., 0], self._log_sigma(params)
+        mu, log_sigma = self.mu_and_log_sigma(params)
         inv_sigma = np.exp(-log_sigma)
         z = (x - mu) * inv_sigma                                 # z = (x - mu) / sigma
         log_det = -sum_event(log_sigma)                          # log abs det J_f = - sum_j log_sigma_j
@@ -54,14 +57,14 @@ class Affine:
             grad_params = np.empty_like(params)
             grad_params[..., 0] = -grad_x                        # dz/dmu = -1 / sigma
             grad_log_sigma = -grad_z * z - per_sample(grad_log_det, z)  # dz/dlog_sigma = -z, dlog_det/dlog_sigma = -1
-            grad_params[..., 1] = grad_log_sigma * slope         # dlog_sigma/dr
+            grad_params[..., 1] = grad_log_sigma * self._bound_slope(log_sigma)
             return grad_x, grad_params
 
         return (z, log_det), vjp
 
     def inverse_vjp(self, z, params):
         """``(x, log_det), vjp`` with ``vjp(grad_x, grad_log_det) -> grad_z, grad_params``."""
-        mu, (log_sigma, slope) = params[..., 0], self._log_sigma(params)
+        mu, log_sigma = self.mu_and_log_sigma(params)
         sigma = np.exp(log_sigma)
         noise = sigma * z
         x = noise + mu                                           # x = sigma z + mu
@@ -72,7 +75,7 @@ class Affine:
             grad_params = np.empty_like(params)
             grad_params[..., 0] = grad_x                         # dx/dmu = 1
             grad_log_sigma = grad_x * noise + per_sample(grad_log_det, z)  # dx/dlog_sigma = sigma z, dlog_det/dlog_sigma = 1
-            grad_params[..., 1] = grad_log_sigma * slope         # dlog_sigma/dr
+            grad_params[..., 1] = grad_log_sigma * self._bound_slope(log_sigma)
             return grad_z, grad_params
 
         return (x, log_det), vjp

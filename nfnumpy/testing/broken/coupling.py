@@ -5,6 +5,7 @@ from nfnumpy.arrays import per_sample
 from nfnumpy.flow import Flow
 from nfnumpy.flows import Affine, Coupling
 from nfnumpy.flows.partitions import Halves
+from nfnumpy.nets.made import split_params
 from nfnumpy.testing.broken.exhibit import exhibit, twin
 
 
@@ -41,7 +42,8 @@ class ShiftFirstAffine(Affine):
 
     def inverse_vjp(self, z, params):
         (_, log_det), vjp = super().inverse_vjp(z, params)
-        return ((z + params[..., 0]) * np.exp(self._log_sigma(params)[0]), log_det), vjp
+        mu, log_sigma = self.mu_and_log_sigma(params)
+        return ((z + mu) * np.exp(log_sigma), log_det), vjp
 
 
 @exhibit("affine transformer", coupling, "check_invertible", "The others come back, coordinates 2, 3 not",
@@ -72,9 +74,9 @@ class FromTheNumeratorAffine(Affine):
 
         def vjp(grad_z, grad_log_det):
             grad_x, grad_params = right(grad_z, grad_log_det)
-            slope = self._log_sigma(params)[1]
-            pull = -grad_z * (x - params[..., 0]) - per_sample(grad_log_det, x)       # should be -grad_z * z
-            grad_params[..., 1] = pull * slope
+            mu, log_sigma = self.mu_and_log_sigma(params)
+            pull = -grad_z * (x - mu) - per_sample(grad_log_det, x)                   # should be -grad_z * z
+            grad_params[..., 1] = pull * self._bound_slope(log_sigma)
             return grad_x, grad_params
 
         return outputs, vjp
@@ -156,7 +158,7 @@ class SumsOverRows(Coupling):
     def forward(self, x):
         z, log_det = super().forward(x)
         x1, _ = self.partition.split(x)
-        log_sigma = self.transformer._log_sigma(self.net.vjp(x1)[0].reshape(len(x), 2, -1).swapaxes(1, 2))[0]
+        _, log_sigma = self.transformer.mu_and_log_sigma(split_params(self.net.vjp(x1)[0], 2))
         return z, -np.resize(log_sigma.sum(axis=0), len(x))
 
 

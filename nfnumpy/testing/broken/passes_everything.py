@@ -88,9 +88,12 @@ class ULForLU(PLU):
 class OneOverSigma(Affine):
     """z = sigma (x - mu) and x = z / sigma + mu: the density is right for the wrong sigma."""
 
-    def _log_sigma(self, params):
-        log_sigma, slope = super()._log_sigma(params)
-        return -log_sigma, -slope
+    def mu_and_log_sigma(self, params):
+        mu, log_sigma = super().mu_and_log_sigma(params)
+        return mu, -log_sigma
+
+    def _bound_slope(self, log_sigma):
+        return -super()._bound_slope(log_sigma)
 
 
 class Reshapes(Squeeze):
