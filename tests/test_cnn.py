@@ -192,3 +192,12 @@ def test_a_new_stack_is_zero_and_a_copy_is_independent():
 def test_arguments_that_make_no_sense_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_a_stack_of_one_layer_is_rebuilt_from_its_config():
+    """With depth 1 there are no taps of type B to remember."""
+    net = random_stack(0, (2, 3), depth=1)
+    again = CausalCNN(**{**net.config(), "activation": "tanh"})
+    again.theta = net.theta
+    x = np.random.default_rng(0).standard_normal((2, 2, 3, 1))
+    np.testing.assert_array_equal(again.vjp(x)[0], net.vjp(x)[0])

@@ -309,3 +309,9 @@ def test_theta_outside_of_the_domain_is_refused_at_run_time():
     for call in (flow.forward, flow.inverse):
         with pytest.raises(ValueError, match="W: expected an invertible matrix in theta, got one of numerical rank 1"):
             call(np.ones((2, 2)))
+
+
+@pytest.mark.parametrize("kind", ["diagonal", "triangular", "dense", "plu", "qr"])
+def test_there_is_no_linear_flow_without_dimensions(kind):
+    with pytest.raises(ValueError, match="dim: expected a whole number of at least 1, got 0"):
+        nf.linear(0, kind)
