@@ -8,6 +8,7 @@ and Ito: both can be told apart without colour vision. Figures are 9 inches wide
 >>> figure.savefig("density.png")                                # doctest: +SKIP
 """
 import numpy as np
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -154,8 +155,8 @@ def draw_histograms(ax, data, x, where):
     for values, colour, words in ((data, BLUE, "data"), (x, ORANGE, "samples")):
         values = values[(values >= where[0]) & (values <= where[1])]
         if len(values):
-            ax.hist(values, bins, density=True, histtype="stepfilled", facecolor=(colour, 0.15), edgecolor=colour,
-                    linewidth=1.2, label=words)
+            ax.hist(values, bins, density=True, histtype="stepfilled", facecolor=to_rgba(colour, 0.15),
+                    edgecolor=colour, linewidth=1.2, label=words)
     ax.set_xlim(where)
 
 
