@@ -82,6 +82,18 @@ def sum_event(values):
     return values.reshape(len(values), math.prod(values.shape[1:])).sum(axis=1)
 
 
+def sum_rows(values):
+    """The sum over everything but the last axis: ``(n, ..., channels) -> (channels,)``.
+
+    A product with a row of ones: NumPy's own sum along the first axis takes one short row at a time, ten times as long.
+
+    >>> sum_rows(np.ones((2, 3, 4, 5)))
+    array([24., 24., 24., 24., 24.])
+    """
+    rows = values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
+    return np.ones(len(rows), rows.dtype) @ rows
+
+
 def per_sample(values, like):
     """``(n,)`` numbers, one a sample, shaped to broadcast against `like` of shape ``(n, ...)``; a scalar stays one.
 

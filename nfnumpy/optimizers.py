@@ -3,6 +3,10 @@ import math
 
 import numpy as np
 
+from nfnumpy.workspace import keep_freed_memory
+
+PIECE = 2 ** 15     # numbers at a time: theta, its gradient, m, v and what is in between then stay in the processor's cache
+
 
 class Adam:
     """Adam (Kingma and Ba 2015), working on `theta` in place, with decoupled weight decay (Loshchilov and Hutter 2019).
@@ -50,18 +54,23 @@ class Adam:
         self.theta, self.lr, self.betas, self.eps, self.weight_decay = theta, lr, betas, eps, weight_decay
         self.mean, self.square = np.zeros_like(theta), np.zeros_like(theta)
         self.steps = 0
+        keep_freed_memory()
 
     def step(self, gradient):
         """One update of `theta` against `gradient`, ``(n_params,)``."""
         if np.shape(gradient) != self.theta.shape:
             raise ValueError(f"gradient: expected shape {self.theta.shape}, got {np.shape(gradient)}")
         self.steps += 1
-        beta1, beta2 = self.betas
-        self.mean *= beta1
-        self.mean += (1 - beta1) * gradient
-        self.square *= beta2
-        self.square += (1 - beta2) * gradient * gradient
-        unbias1, unbias2 = 1 - beta1 ** self.steps, 1 - beta2 ** self.steps
+        for start in range(0, len(self.theta), PIECE):
+            self._update(slice(start, start + PIECE), gradient)
+
+    def _update(self, piece, gradient):
+        g, m, v, theta = gradient[piece], self.mean[piece], self.square[piece], self.theta[piece]
+        (beta1, beta2), t = self.betas, self.steps
+        m *= beta1
+        m += (1 - beta1) * g
+        v *= beta2
+        v += (1 - beta2) * (g * g)
         if self.weight_decay:
-            self.theta *= 1 - self.lr * self.weight_decay
-        self.theta -= (self.lr / unbias1) * self.mean / (np.sqrt(self.square / unbias2) + self.eps)
+            theta *= 1 - self.lr * self.weight_decay
+        theta -= self.lr / (1 - beta1 ** t) * m / (np.sqrt(v) / math.sqrt(1 - beta2 ** t) + self.eps)

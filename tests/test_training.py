@@ -1,5 +1,6 @@
 """The loss, the optimiser and `fit`: gradients, determinism, the best theta, early ends."""
 import math
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -41,6 +42,21 @@ def test_adam_is_its_formula_in_plain_loops(gradients, weight_decay):
         m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
         theta = theta * (1 - lr * weight_decay) - lr * (m / (1 - 0.9 ** t)) / (math.sqrt(v / (1 - 0.999 ** t)) + 1e-8)
     np.testing.assert_allclose(array, [theta], rtol=1e-12)
+
+
+@given(length=st.integers(1, 20), piece=st.integers(1, 7), seed=st.integers(0, 1000))
+def test_adam_in_pieces_is_adam_at_once(length, piece, seed):
+    """The same operations on each number in the same order: equal bits."""
+    rng = np.random.default_rng(seed)
+    start, gradients = rng.standard_normal(length), rng.standard_normal((3, length))
+    thetas = []
+    for size in (length, piece):
+        thetas.append(start.copy())
+        with mock.patch("nfnumpy.optimizers.PIECE", size):
+            adam = nf.Adam(thetas[-1], weight_decay=0.1)
+            for gradient in gradients:
+                adam.step(gradient)
+    np.testing.assert_array_equal(*thetas)
 
 
 def test_adam_moves_the_model_and_refuses_another_length():

@@ -3,7 +3,7 @@ import warnings
 
 import numpy as np
 
-from nfnumpy.arrays import as_batch, as_count
+from nfnumpy.arrays import as_batch, as_count, sum_rows
 from nfnumpy.flow import Flow
 from nfnumpy.flows.linear_map import sum_batch
 
@@ -90,8 +90,8 @@ class ActNorm(Flow):
         def vjp(grad_z, grad_log_det, out=None):
             grad_theta, grad = self.gradient(out)
             grad_x = grad_z * inv_sigma                          # dz/dx = 1 / sigma
-            grad["mu"][...] = -sum_channels(grad_x)              # dz/dmu = -1 / sigma
-            grad["log_sigma"][...] = -sum_channels(grad_z * z) - self.pixels * sum_batch(grad_log_det, z)
+            grad["mu"][...] = -sum_rows(grad_x)              # dz/dmu = -1 / sigma
+            grad["log_sigma"][...] = -sum_rows(grad_z * z) - self.pixels * sum_batch(grad_log_det, z)
             return grad_x, grad_theta                            # dz/dlog_sigma = -z, dlog_det/dlog_sigma = -pixels
 
         return (z, log_det), vjp
@@ -106,20 +106,11 @@ class ActNorm(Flow):
 
         def vjp(grad_x, grad_log_det, out=None):
             grad_theta, grad = self.gradient(out)
-            grad["mu"][...] = sum_channels(grad_x)               # dx/dmu = 1
-            grad["log_sigma"][...] = sum_channels(grad_x * noise) + self.pixels * sum_batch(grad_log_det, x)
+            grad["mu"][...] = sum_rows(grad_x)               # dx/dmu = 1
+            grad["log_sigma"][...] = sum_rows(grad_x * noise) + self.pixels * sum_batch(grad_log_det, x)
             return grad_x * sigma, grad_theta                    # dx/dlog_sigma = sigma z, dx/dz = sigma
 
         return (x, log_det), vjp
 
     def config(self):
         return {"shape": self.x_shape}
-
-
-def sum_channels(values):
-    """The sum over everything but the last axis: ``(n, ..., channels) -> (channels,)``.
-
-    >>> sum_channels(np.ones((2, 3, 4, 5)))
-    array([24., 24., 24., 24., 24.])
-    """
-    return values.reshape(-1, values.shape[-1]).sum(axis=0)

@@ -1,9 +1,8 @@
 """The emerging convolution: an invertible d x d convolution from two masked ones in opposite orders."""
 import numpy as np
 
-from nfnumpy.arrays import as_count, as_rng
+from nfnumpy.arrays import as_count, as_rng, sum_rows
 from nfnumpy.flow import Composition, Flow
-from nfnumpy.flows.actnorm import sum_channels
 from nfnumpy.flows.conv1x1 import as_image_shape
 from nfnumpy.flows.linear_map import beside_diagonal, solve_triangular, sum_batch, triangle
 
@@ -127,7 +126,7 @@ class MaskedConv(Flow):
         def vjp(grad_z, grad_log_det, out=None):
             grad_theta, grad = self.gradient(out)
             grad_z = self._turn(grad_z)
-            grad["b"][...] = sum_channels(grad_z)                # dz/db = I at every pixel
+            grad["b"][...] = sum_rows(grad_z)                    # dz/db = I at every pixel
             self._write(grad, kernel_gradient(K, grad_z, x), K, sum_batch(grad_log_det, z))
             return self._turn(turn(convolve(transpose(K), turn(grad_z)))), grad_theta  # K^T * grad_z
 
@@ -142,7 +141,7 @@ class MaskedConv(Flow):
         def vjp(grad_x, grad_log_det, out=None):
             grad_theta, grad = self.gradient(out)
             v = turn(substitute(transpose(K), turn(self._turn(grad_x)), lower=False))  # K^T * v = grad_x
-            grad["b"][...] = -sum_channels(v)
+            grad["b"][...] = -sum_rows(v)
             self._write(grad, -kernel_gradient(K, v, x), K, -sum_batch(grad_log_det, x))
             return self._turn(v), grad_theta
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.parametrized import Parametrized
+from nfnumpy.workspace import workspace
 
 
 def square_taps(kernel_size):
@@ -41,14 +42,18 @@ def conv2d(h, W, b, taps):
 
     Notes
     -----
-    As in all deep learning this is a correlation: the kernel is not turned. One side is shifted, the other goes into one
-    matrix product; the side with fewer channels is the cheaper one to shift. Either *gather*: put side by side what the
-    taps see of h, then multiply; or multiply each pixel by all W_t, then *scatter*: add every product up where its tap is
-    seen from. The two are each other's adjoint, so that a convolution that gathers scatters its gradient and the other
-    way round::
+    As in all deep learning this is a correlation: the kernel is not turned. Its cost is one matrix product, and copies of
+    one side, shifted once a tap; the side with fewer channels is the cheaper one to copy. Either *gather*: put on top of
+    each other what the taps see of h, then multiply; or multiply each pixel by all W_t, then *scatter*: add every product
+    up where its tap is seen from. Each is the other's adjoint, and what sees through t is seen through -t::
 
-        gather:  out = gather(h) W              dL/dW = gather(h)^T dL/dout     dL/dh = scatter(dL/dout W^T)
-        scatter: out = scatter(h W)             dL/dW = h^T gather(dL/dout)     dL/dh = gather(dL/dout) W^T
+        out    = W^T gather(h, taps)            or    scatter(W^T h, taps)
+        dL/dh  = W gather(dL/dout, -taps)       or    scatter(W dL/dout, -taps)
+        dL/dW  = gather(h, taps) dL/dout^T      or    h gather(dL/dout, -taps)^T
+
+    In memory the channels come first and the images last, ``(channels, height, width, n)``, whatever the order of the
+    axes that the caller sees: a shifted copy then runs along whole rows of all images, and a 1x1 convolution is a matrix
+    product, a pixel a column.
 
     Examples
     --------
@@ -61,68 +66,74 @@ def conv2d(h, W, b, taps):
     (array([5., 5., 3.]), array([ 11., 111.]), array([3.]))
     """
     n_taps, c_in, c_out = W.shape
-    pixels, shape = h.reshape(-1, c_in), h.shape[:3]
+    h = channels_first(h)
+    pixels, shape = h.reshape(c_in, math.prod(h.shape[1:])), h.shape[1:]           # a pixel a column
     opposite = [(-dy, -dx) for dy, dx in taps]                   # out[p] sees h[p + tap]: h[p] is seen by out[p - tap]
     if c_in <= c_out:
-        kernel = W.reshape(n_taps * c_in, c_out)
-        seen = gather(h, taps)                                   # (n height width, taps c_in)
-        out = seen @ kernel
-
-        def vjp(grad_out):
-            grad = grad_out.reshape(-1, c_out)
-            grad_W = seen.T @ grad                               # dL/dW_t = sum_p h[p + tap] dL/dout[p]^T
-            grad_h = scatter((grad @ kernel.T).reshape(*shape, n_taps, c_in), opposite)  # dL/dh[p] = sum_t W_t dL/dout[p - tap]
-            return grad_h, grad_W.reshape(W.shape), grad.sum(axis=0)
+        out = W.reshape(n_taps * c_in, c_out).T @ gather(h, taps)
     else:
-        kernel = W.swapaxes(0, 1).reshape(c_in, n_taps * c_out)
-        out = scatter((pixels @ kernel).reshape(*shape, n_taps, c_out), taps).reshape(-1, c_out)
+        out = scatter(W.swapaxes(1, 2).reshape(n_taps * c_out, c_in) @ pixels, shape, taps)
+    out += b[:, None]
 
-        def vjp(grad_out):
-            grad = gather(grad_out, opposite)                    # (n height width, taps c_out)
-            grad_W = (pixels.T @ grad).reshape(c_in, n_taps, c_out).swapaxes(0, 1)
-            return (grad @ kernel.T).reshape(h.shape), grad_W, grad_out.reshape(-1, c_out).sum(axis=0)
+    def vjp(grad_out):
+        grad_out = channels_first(grad_out)
+        grad = grad_out.reshape(c_out, pixels.shape[1])
+        if c_out <= c_in:
+            seen = gather(grad_out, opposite)                    # dL/dout[p - t], all t on top of each other
+            grad_h = W.swapaxes(0, 1).reshape(c_in, n_taps * c_out) @ seen
+            grad_W = (seen @ pixels.T).reshape(n_taps, c_out, c_in).swapaxes(1, 2)
+        else:
+            grad_h = scatter(W.reshape(n_taps * c_in, c_out) @ grad, shape, opposite)
+            grad_W = (gather(h, taps) @ grad.T).reshape(W.shape)
+        return channels_last(grad_h.reshape(h.shape)), grad_W, grad.sum(axis=1)
 
-    out += b
-    return out.reshape(*shape, c_out), vjp
+    return channels_last(out.reshape(c_out, *shape)), vjp
+
+
+def channels_first(h):
+    """``(n, height, width, c)`` as ``(c, height, width, n)``, and so in memory: a copy unless it is so already."""
+    return np.ascontiguousarray(h.transpose(3, 1, 2, 0))
+
+
+def channels_last(h):
+    """``(c, height, width, n)`` as ``(n, height, width, c)``: a view, without a copy."""
+    return h.transpose(3, 1, 2, 0)
 
 
 def gather(h, taps):
-    """What the taps see from every pixel, zeros outside the image: ``(n height width, len(taps) c)``.
+    """What the taps see from every pixel, zeros outside the image: ``(len(taps) c, height width n)``, until the next call.
 
     >>> gather(np.array([1.0, 2.0, 3.0]).reshape(1, 1, 3, 1), [(0, -1), (0, 1)])
-    array([[0., 2.],
-           [1., 3.],
-           [2., 0.]])
+    array([[0., 1., 2.],
+           [2., 3., 0.]])
     """
-    n, height, width, channels = h.shape
+    channels, height, width, n = h.shape
     if list(taps) == [(0, 0)]:
-        return h.reshape(-1, channels)                           # a 1x1 convolution sees the pixel itself: no copies
-    seen = np.zeros((n, height, width, len(taps), channels), h.dtype)
-    for t, (rows, columns, rows_seen, columns_seen) in enumerate(overlaps(height, width, taps)):
-        seen[:, rows, columns, t] = h[:, rows_seen, columns_seen]
-    return seen.reshape(n * height * width, len(taps) * channels)
+        return h.reshape(channels, height * width * n)           # a 1x1 convolution sees the pixel itself: no copies
+    top, left = margins(taps)
+    padded = np.zeros((channels, height + 2 * top, width + 2 * left, n), h.dtype)
+    padded[:, top:top + height, left:left + width] = h
+    seen = workspace((len(taps), channels, height, width, n), h.dtype)
+    for t, (dy, dx) in enumerate(taps):
+        seen[t] = padded[:, top + dy:top + dy + height, left + dx:left + dx + width]
+    return seen.reshape(len(taps) * channels, height * width * n)
 
 
-def scatter(values, taps):
-    """sum_t values[i + dy_t, j + dx_t, t]: ``(n, height, width, len(taps), c)`` to ``(n, height, width, c)``.
+def scatter(values, shape, taps):
+    """sum_t values[t][:, i + dy_t, j + dx_t]: ``(len(taps) c, height width n)`` to ``(c, height width n)``.
 
-    >>> scatter(np.array([[1.0, 10.0], [2.0, 20.0], [3.0, 30.0]]).reshape(1, 1, 3, 2, 1), [(0, -1), (0, 1)]).ravel()
-    array([20., 31.,  2.])
+    >>> scatter(np.array([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]]), (1, 3, 1), [(0, -1), (0, 1)])
+    array([[20., 31.,  2.]])
     """
-    n, height, width, n_taps, channels = values.shape
+    height, width, n = shape
     if list(taps) == [(0, 0)]:
-        return values[:, :, :, 0]
-    total = np.zeros((n, height, width, channels), values.dtype)
-    for t, (rows, columns, rows_seen, columns_seen) in enumerate(overlaps(height, width, taps)):
-        total[:, rows, columns] += values[:, rows_seen, columns_seen, t]
-    return total
-
-
-def overlaps(height, width, taps):
-    """For each tap, the pixels that see something inside the image, and what they see: slices of rows and columns."""
-    for dy, dx in taps:
-        yield (slice(max(0, -dy), max(0, height - max(0, dy))), slice(max(0, -dx), max(0, width - max(0, dx))),
-               slice(max(0, dy), max(0, height + min(0, dy))), slice(max(0, dx), max(0, width + min(0, dx))))
+        return values
+    values = values.reshape(len(taps), len(values) // len(taps), height, width, n)
+    top, left = margins(taps)
+    total = np.zeros((values.shape[1], height + 2 * top, width + 2 * left, n), values.dtype)
+    for (dy, dx), value in zip(taps, values):
+        total[:, top - dy:top - dy + height, left - dx:left - dx + width] += value
+    return total[:, top:top + height, left:left + width].reshape(len(total), height * width * n)
 
 
 def margins(taps):
