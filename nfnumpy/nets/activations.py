@@ -1,15 +1,18 @@
-"""Activation functions, each with its adjoint: ``y, vjp = activation(a)`` and ``grad_a = vjp(grad_y)``."""
+"""Activation functions, each with its adjoint: ``y, vjp = activation(a)`` and ``grad_a = vjp(grad_y)``.
+
+``activation(a, out=a)`` overwrites a, which the adjoints do not need.
+"""
 import numpy as np
 
 
-def tanh(a):
+def tanh(a, out=None):
     """y = tanh(a), elementwise.
 
     >>> y, vjp = tanh(np.zeros(1))
     >>> y, vjp(np.ones(1))
     (array([0.]), array([1.]))
     """
-    y = np.tanh(a)
+    y = np.tanh(a, out=out)
 
     def vjp(grad_y):
         return grad_y * (1 - y * y)                              # dy/da = 1 - tanh(a)^2
@@ -17,14 +20,14 @@ def tanh(a):
     return y, vjp
 
 
-def relu(a):
+def relu(a, out=None):
     """y = max(a, 0), elementwise; at the kink a = 0 the derivative is taken as 0. Complex a: by the sign of its real part.
 
     >>> y, vjp = relu(np.array([-2.0, 3.0]))
     >>> y, vjp(np.ones(2))
     (array([-0.,  3.]), array([0., 1.]))
     """
-    y = a * (a.real > 0)                                         # a third of the time of np.maximum(a, 0)
+    y = np.multiply(a, a.real > 0, out=out)                      # a third of the time of np.maximum(a, 0)
 
     def vjp(grad_y):
         return grad_y * (y.real > 0)                             # dy/da = 1 where a > 0, else 0

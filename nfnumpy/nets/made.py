@@ -1,7 +1,8 @@
 """MADE: a multilayer perceptron whose outputs see only earlier inputs."""
 import numpy as np
 
-from nfnumpy.arrays import as_count
+from nfnumpy.arrays import as_count, sum_rows
+from nfnumpy.nets.masked import MaskedProducts
 from nfnumpy.nets.mlp import MLP, as_widths
 
 
@@ -108,6 +109,7 @@ class MADE(MLP):
         widths = as_widths(hidden)
         self.hidden_degrees = [hidden_degrees(width, int(degrees.min()), self.dim, min(widths)) for width in widths]
         masks = made_masks(degrees, self.hidden_degrees, outputs)
+        self.products = [MaskedProducts(mask) for mask in masks]
         super().__init__(len(degrees), hidden, self.dim * outputs, activation, rng, dtype, masks)
 
     def weight(self, k):
@@ -115,17 +117,17 @@ class MADE(MLP):
         return getattr(self, f"mask{k}") * getattr(self, f"W{k}")
 
     def affine(self, k, h):
-        """a = (mask * W)_k h + b_k, and its vjp."""
-        W, mask, b = self.weight(k), getattr(self, f"mask{k}"), getattr(self, f"b{k}")
+        """a = (mask * W)_k h + b_k, and its vjp; see `MaskedProducts`."""
+        W, b, products = self.weight(k), getattr(self, f"b{k}"), self.products[k]
+        a = products.apply(h, W)
+        a += b
 
         def vjp(grad_a, grad):
-            grad_W = grad[f"W{k}"]
-            np.matmul(grad_a.T, h, out=grad_W)
-            grad_W *= mask                                       # a depends on mask * W: dL/dW = mask * dL/da h^T
-            np.sum(grad_a, axis=0, out=grad[f"b{k}"])
-            return grad_a @ W                                    # dL/dh = (mask * W)^T dL/da
+            products.pull_weight(grad_a, h, out=grad[f"W{k}"])   # a depends on mask * W: dL/dW = mask * dL/da h^T
+            grad[f"b{k}"][...] = sum_rows(grad_a)
+            return products.pull_input(grad_a, W)                # dL/dh = (mask * W)^T dL/da
 
-        return h @ W.T + b, vjp
+        return a, vjp
 
     def vjp(self, h):
         """``params, vjp``: params ``(n, m, outputs)``, ``vjp(grad_params, out=None) -> grad_h, grad_theta``."""

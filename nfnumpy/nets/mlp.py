@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from nfnumpy.arrays import as_count, as_rng
+from nfnumpy.arrays import as_count, as_rng, sum_rows
 from nfnumpy.nets.activations import by_name
 from nfnumpy.parametrized import Parametrized
 
@@ -61,10 +61,12 @@ class MLP(Parametrized):
 
         def vjp(grad_a, grad):
             np.matmul(grad_a.T, h, out=grad[f"W{k}"])            # dL/dW = sum over samples of dL/da h^T
-            np.sum(grad_a, axis=0, out=grad[f"b{k}"])            # dL/db = sum over samples of dL/da
+            grad[f"b{k}"][...] = sum_rows(grad_a)                # dL/db = sum over samples of dL/da
             return grad_a @ W                                    # dL/dh = W^T dL/da
 
-        return h @ W.T + b, vjp
+        a = h @ W.T
+        a += b
+        return a, vjp
 
     def vjp(self, h):
         """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``; h ``(n, n_in)``, out ``(n, n_out)``."""
@@ -73,7 +75,7 @@ class MLP(Parametrized):
             h, affine_vjp = self.affine(k, h)                    # a_k = W_k h_{k-1} + b_k
             vjps.append(affine_vjp)
             if k < self.depth - 1:
-                h, activation_vjp = self.activation(h)           # h_k = phi(a_k)
+                h, activation_vjp = self.activation(h, out=h)    # h_k = phi(a_k)
                 vjps.append(activation_vjp)
 
         def vjp(grad_h, out=None):
