@@ -159,10 +159,11 @@ def test_the_networks_vjps(kind, activation, seed):
     np.testing.assert_allclose(grad_theta @ w, (u * moved.vjp(h)[0].imag / STEP).sum(), rtol=1e-9, atol=1e-9)
 
 
-def test_networks_in_chunks_are_the_same_networks():
+@pytest.mark.parametrize("recompute", [False, True])
+def test_networks_in_chunks_are_the_same_networks(recompute):
     """A few images at a time and all at once: equal up to the order in which gradients are added."""
     whole = randomize(residual_net(2, 3, 4, 1, "tanh", rng=0), 0).net
-    net, rng = InChunks(copy.copy(whole), pixels=24), np.random.default_rng(0)
+    net, rng = InChunks(copy.copy(whole), 24, recompute), np.random.default_rng(0)
     h, u = rng.standard_normal((5, 3, 4, 2)), rng.standard_normal((5, 3, 4, 3))
     (out, vjp), (expected, whole_vjp) = net.vjp(h), whole.vjp(h)
     np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-12)

@@ -86,6 +86,9 @@ class InChunks(Parametrized):
     net : Parametrized
     pixels : int
         At most about so many at a time, and at least one image.
+    recompute : bool
+        Keep no activations: the backward pass runs each chunk through the network once more. A deep network's activations
+        fill hundreds of megabytes; to write and to read them takes longer than to compute them again in the cache.
 
     Examples
     --------
@@ -94,8 +97,8 @@ class InChunks(Parametrized):
     (5, 8, 6, 2)
     """
 
-    def __init__(self, net, pixels=3136):
-        self.pixels = as_count(pixels, "pixels", minimum=1)
+    def __init__(self, net, pixels=3136, recompute=False):
+        self.pixels, self.recompute = as_count(pixels, "pixels", minimum=1), bool(recompute)
         super().__init__(children={"net": net})
 
     def vjp(self, h):
@@ -104,13 +107,18 @@ class InChunks(Parametrized):
         if len(h) <= size:
             return self.net.vjp(h)
         chunks = [slice(start, start + size) for start in range(0, len(h), size)]
-        outs, vjps = zip(*(self.net.vjp(h[chunk]) for chunk in chunks))
+        outs, vjps = [], []
+        for chunk in chunks:
+            chunk_out, chunk_vjp = self.net.vjp(h[chunk])
+            outs.append(chunk_out)
+            vjps.append(None if self.recompute else chunk_vjp)
 
         def vjp(grad_out, out=None):
             grad_theta = self.gradient(out)[0]
             grad_theta[...], part = 0, np.empty_like(grad_theta)
             grads = []
-            for chunk, chunk_vjp in zip(chunks, vjps):
+            for chunk, kept_vjp in zip(chunks, vjps):
+                chunk_vjp = kept_vjp or self.net.vjp(h[chunk])[1]
                 grad_h, _ = chunk_vjp(grad_out[chunk], part)
                 grads.append(grad_h)
                 grad_theta += part                               # dL/dtheta is a sum over samples
@@ -119,7 +127,7 @@ class InChunks(Parametrized):
         return np.concatenate(outs), vjp
 
     def config(self):
-        return {"net": self.net, "pixels": self.pixels}
+        return {"net": self.net, "pixels": self.pixels, "recompute": self.recompute}
 
 
 def glow_net(c_in, c_out, width, activation="relu", rng=None, dtype=np.float64):
@@ -164,4 +172,4 @@ def residual_net(c_in, c_out, width, blocks, activation="relu", rng=None, dtype=
 
     return InChunks(Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
                                 *(block() for _ in range(as_count(blocks, "blocks"))), activation,
-                                Conv2d(width, c_out, 3, 0.0, rng, dtype)]))
+                                Conv2d(width, c_out, 3, 0.0, rng, dtype)]), recompute=True)
