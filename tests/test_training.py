@@ -1,5 +1,6 @@
 """The loss, the optimiser and `fit`: gradients, determinism, the best theta, early ends."""
 import math
+import re
 from unittest import mock
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 import nfnumpy as nf
 from nfnumpy.testing.zoo import randomize
+from nfnumpy.training import _mean_nll
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 6))
@@ -160,7 +162,38 @@ def test_the_progress_line_is_for_terminals_only(shown, capsys):
     out, err = capsys.readouterr()
     assert out == "" and bool(err) == bool(shown)
     if shown:
-        assert "step 60/60  training " in err and " nats  held-out " in err and " s left" in err
+        assert "step 60/60  training " in err and " nats, held-out " in err and " s left" in err
+
+
+@pytest.mark.parametrize("build", (
+    lambda: nf.realnvp_image((2, 4, 1), 1, blocks=1, width=3, grey_levels=17, rng=0),
+    lambda: nf.AutoregressiveMLP(8, 17, (5,), rng=0)))
+def test_progress_of_grey_values_is_in_bits_per_dimension(build, capsys):
+    """A line's numbers times D ln 2 are the history's, to the three places that are shown."""
+    model = build()
+    x = np.random.default_rng(0).integers(0, 17, (30, *model.x_shape))
+    history = nf.fit(model, x, rng=0, max_steps=4, eval_every=2, progress=True)
+    number = r"(\d+\.\d{3})"
+    lines = re.findall(rf"training {number} bits/dim, held-out {number}, best {number} ", capsys.readouterr().err)
+    nats = [history.train[1:], history.valid[1:], np.minimum.accumulate(history.valid)[1:]]
+    np.testing.assert_allclose(np.array(lines, float), np.transpose(nats) / (8 * np.log(2)), atol=5.1e-4)
+
+
+class Counting(nf.NormalizingFlow):
+    """Keeps the number of rows of each call of log_prob."""
+
+    def log_prob(self, x):
+        self.rows.append(len(x))
+        return super().log_prob(x)
+
+
+@pytest.mark.parametrize("shape, most", (((2,), 4096), ((28, 28, 1), 83), ((300, 300, 1), 1)))
+def test_rows_are_evaluated_some_at_a_time_and_fewer_the_larger_they_are(shape, most):
+    model = Counting(nf.ActNorm(shape))
+    model.rows, x = [], np.random.default_rng(0).standard_normal((2 * most + 1, *shape))
+    loss = _mean_nll(model, x)
+    assert model.rows == [most, most, 1]
+    assert math.isclose(loss, -nf.NormalizingFlow(model.flow).log_prob(x).mean(), rel_tol=1e-12)
 
 
 @pytest.mark.parametrize("x, arguments, message", [
