@@ -10,12 +10,12 @@ from nfnumpy.testing.broken import HALL, hall, impostors
 
 EXHIBITS = hall(rng=0)
 LAYERS = {"permutation", "standardize", "diagonal", "triangular", "dense", "PLU", "QR", "1x1 convolution",
-          "activation normalization", "masked convolution", "emerging convolution", "MADE", "Gaussian autoregressive "
-                                                                                            "flow",
-          "coupling", "checkerboard", "affine transformer", "composition", "inverse", "squeeze", "logit",
-          "negative log-likelihood", "reverse KL", "planar flow", "model", "any layer"}
-REPORTS = ("VincentStimper/normalizing-flows issue 27", "ikostrikov/pytorch-flows issue 16", "jaywalnut310/glow-tts "
-                                                                                             "issue 17",
+          "activation normalization", "masked convolution", "emerging convolution", "MADE",
+          "Gaussian autoregressive flow", "coupling", "checkerboard", "multi-scale", "affine transformer", "composition",
+          "inverse", "squeeze", "logit", "dequantization", "bits per dimension", "negative log-likelihood", "reverse KL",
+          "planar flow", "model", "any layer"}
+REPORTS = ("VincentStimper/normalizing-flows issue 27", "ikostrikov/pytorch-flows issue 16",
+           "jaywalnut310/glow-tts issue 17",
            "danielward27/flowjax issue 169", "rll/deepul issue 4", "pclucas14/pytorch-glow pull request 1",
            "wohlert/semi-supervised-pytorch issue 21", "openai/glow issue 40", "chaiyujin/glow-pytorch issue 7")
 

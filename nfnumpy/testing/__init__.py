@@ -20,13 +20,14 @@ from nfnumpy.testing.densities import check_density, check_samples
 from nfnumpy.testing.dependence import autoregressive_pattern, check_dependence, convolution_pattern, coupling_pattern
 from nfnumpy.testing.derivatives import directional_derivative, jacobian
 from nfnumpy.testing.gradients import check_loss
+from nfnumpy.testing.grey_values import check_bits, check_dequantize
 from nfnumpy.testing.zoo import randomize, zoo
 
 __all__ = ["CHECKS", "Counterexample", "NotApplicable", "Report", "autoregressive_pattern", "broken", "check_batching",
-           "check_density", "check_dependence", "check_dtype", "check_extremes", "check_flow", "check_initialize",
-           "check_invertible", "check_log_det", "check_loss", "check_pure", "check_samples", "check_shapes",
-           "check_theta", "check_vjp", "convolution_pattern", "counterexample", "coupling_pattern",
-           "directional_derivative", "jacobian", "randomize", "strategies", "zoo"]
+           "check_bits", "check_density", "check_dependence", "check_dequantize", "check_dtype", "check_extremes",
+           "check_flow", "check_initialize", "check_invertible", "check_log_det", "check_loss", "check_pure",
+           "check_samples", "check_shapes", "check_theta", "check_vjp", "convolution_pattern", "counterexample",
+           "coupling_pattern", "directional_derivative", "jacobian", "randomize", "strategies", "zoo"]
 
 
 def __getattr__(name):

@@ -15,7 +15,7 @@ class Exhibit(NamedTuple):
     """A broken flow, the correct one with the same parameters, and the check that tells them apart."""
 
     layer: str
-    broken: Any             # a flow; where the check wants it, a model or a loss
+    broken: Any             # a flow; where the check wants it, a model or a function
     correct: Any
     check: str              # name of the check in `nfnumpy.testing`
     arguments: tuple        # what the check takes after the flow: a valid batch, for most
