@@ -8,10 +8,14 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 import nfnumpy as nf
+from nfnumpy.flows import Squeeze
+from nfnumpy.flows.partitions import Checkerboard, Halves
 from nfnumpy.testing import strategies
 from nfnumpy.testing.broken.autoregressive import LogDetOfTheOtherDirection
 from nfnumpy.testing.broken.coupling import OnlyThroughTheNet
+from nfnumpy.testing.broken.images import OncePerImage
 from nfnumpy.testing.broken.linear import ChainEndsAtW
+from nfnumpy.testing.zoo import walk
 
 # without Phase.explain, which runs everything again
 QUIET = settings(max_examples=1000, deadline=None, derandomize=True, database=None,
@@ -24,6 +28,13 @@ dims = st.integers(1, 4)
 def test_random_flows_keep_every_property(data, dim):
     flow = data.draw(strategies.flows(dim))
     nf.testing.check_flow(flow, data.draw(strategies.batches(dim)))
+
+
+@given(st.data(), st.one_of(strategies.image_shapes(3, 2), strategies.image_shapes(4, 2, even=True)))
+def test_random_flows_on_images_keep_every_property(data, shape):
+    flow = data.draw(strategies.image_flows(shape))
+    assert flow.x_shape == flow.z_shape == shape
+    nf.testing.check_flow(flow, data.draw(strategies.batches(shape)))
 
 
 @given(st.data(), strategies.image_shapes())
@@ -58,8 +69,24 @@ def test_theta_fits_the_flow_which_it_leaves_alone(data, hidden):
 def test_both_signs_of_the_determinant_and_every_kind_of_layer_come_up():
     for sign in (-1, 1):
         find(strategies.invertible_matrices(3), lambda W: np.sign(np.linalg.det(W)) == sign, settings=FOUND)
-    for cls in (nf.Permutation, nf.Standardize, nf.Coupling, nf.GaussianAutoregressive, nf.Inverse, nf.Composition):
-        find(strategies.flows(2), lambda flow: isinstance(flow, cls), settings=FOUND)
+    wanted = {nf.Permutation, nf.Standardize, nf.Coupling, nf.GaussianAutoregressive, nf.Inverse, nf.Composition}
+    assert_all_come_up(strategies.flows(2), wanted, lambda flow: {type(flow)})
+
+
+def test_every_kind_of_layer_on_images_comes_up():
+    wanted = {nf.ActNorm, nf.Conv1x1, nf.MaskedConv, nf.EmergingConv, Squeeze, Checkerboard, Halves, nf.Inverse}
+    assert_all_come_up(strategies.image_flows((2, 2, 2)), wanted, lambda flow: {
+        type(thing) for part in walk(flow) for thing in (part, getattr(part, "partition", None))})
+
+
+def assert_all_come_up(flows, wanted, kinds):
+    seen = set()
+
+    def complete(flow):
+        seen.update(kinds(flow))
+        return wanted <= seen
+
+    find(flows, complete, settings=FOUND)                        # NoSuchExample, if they never do
 
 
 @pytest.mark.parametrize("layer, method, cls", (
@@ -83,6 +110,26 @@ def test_a_planted_bug_shrinks_to_one_layer_and_two_rows(layer, method, cls):
     flow, x = find(cases, fails, settings=QUIET)
     assert type(flow) is cls and len(x) == 2                     # not a composition, not read backwards
     assert np.abs(x).max() <= 0.125                              # zero, and the smallest row that differs from it
+
+
+def test_a_planted_bug_on_images_shrinks_to_one_layer_of_two_numbers():
+    """log abs det W counted once, where every pixel counts: what is left is the smallest W that changes volume."""
+    def planted(shape):
+        linear = st.builds(nf.Triangular, st.just(shape[2]))
+        return strategies.with_theta(st.builds(OncePerImage, st.just(shape), linear=linear))
+
+    def fails(pair):
+        try:
+            nf.testing.check_log_det(*pair)
+        except AssertionError:
+            return True
+        return False
+
+    cases = strategies.image_shapes(2, 2).flatmap(lambda shape: st.tuples(
+        strategies.image_flows(shape, also=[planted(shape)]), strategies.batches(shape)))
+    flow, x = find(cases, fails, settings=QUIET)
+    assert type(flow) is OncePerImage and x.shape in ((2, 1, 2, 1), (2, 2, 1, 1))
+    assert abs(flow.linear.log_diagonal[0]) == 0.125 and np.abs(x).max() <= 0.125
 
 
 def test_without_hypothesis_the_rest_works_and_the_strategies_say_what_to_install():

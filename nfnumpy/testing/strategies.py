@@ -15,9 +15,12 @@ import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.flow import Composition, Inverse
-from nfnumpy.flows import (PLU, QR, ActNorm, Coupling, Dense, Diagonal, GaussianAutoregressive, Permutation,
-                           Standardize, Triangular)
+from nfnumpy.flows import (PLU, QR, ActNorm, Conv1x1, Coupling, Dense, Diagonal, EmergingConv, GaussianAutoregressive,
+                           ImageCoupling, MaskedConv, Permutation, Squeeze, Standardize, Triangular)
+from nfnumpy.flows.conv1x1 import as_image_shape
 from nfnumpy.flows.linear_map import random_rotation
+from nfnumpy.flows.squeeze import ORDERS
+from nfnumpy.nets.resnet import glow_net, residual_net
 from nfnumpy.testing.counterexamples import random_theta
 
 try:
@@ -26,6 +29,7 @@ except ImportError as error:                                     # the rest of n
     raise ImportError("nfnumpy.testing.strategies needs Hypothesis; install it: "
                       "python -m pip install hypothesis") from error
 
+ACTIVATIONS = ("tanh", "relu")
 FEW = 8                                                          # parameters that are drawn one by one
 
 
@@ -131,7 +135,31 @@ def flows(dim, also=()):
     >>> find(flows(3), lambda flow: True)
     Permutation(perm=array([0, 1, 2]))
     """
-    layer = st.one_of(*single_layers(as_count(dim, "dim", minimum=1)), *also)
+    return chains(st.one_of(*single_layers(as_count(dim, "dim", minimum=1)), *also))
+
+
+def image_flows(shape, also=()):
+    """`flows` on images: convolutions, couplings of both partitions and what stands between a squeeze and its inverse,
+    composed at random.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        ``(height, width, channels)``; a squeeze wants an even height and width, the channelwise partition two channels.
+    also : sequence of strategies
+        Of further layers on images of this shape.
+
+    Examples
+    --------
+    >>> from hypothesis import find
+    >>> find(image_flows((2, 2, 1)), lambda flow: True)
+    ActNorm(shape=(2, 2, 1))
+    """
+    return chains(st.one_of(*single_image_layers(as_image_shape(shape)), *also))
+
+
+def chains(layer):
+    """One flow of the strategy `layer`, or a composition of several, any of them read backwards."""
     turned = st.tuples(layer, st.booleans()).map(lambda pair: Inverse(pair[0]) if pair[1] else pair[0])
     # A chain is a layer, or a layer and a chain: shrinking keeps the first layer, or what comes after it.
     chain = st.deferred(lambda: st.one_of(turned.map(lambda one: [one]),
@@ -141,19 +169,59 @@ def flows(dim, also=()):
 
 def single_layers(dim):
     """Strategies for one layer, the simplest first: that is where a failure shrinks to."""
-    widths, activations = st.lists(st.integers(1, 3), max_size=2).map(tuple), st.sampled_from(["tanh", "relu"])
+    widths, activations = st.lists(st.integers(1, 3), max_size=2).map(tuple), st.sampled_from(ACTIVATIONS)
     return (
         st.builds(Permutation, orders(dim)),
         st.builds(Standardize, numbers(eighths(), dim), numbers(st.integers(2, 16).map(lambda k: k / 8), dim)),
         with_theta(st.builds(Diagonal, st.just(dim), signs=signs(dim))),
         with_theta(st.builds(ActNorm, st.just((dim,)))),
         with_theta(st.builds(Triangular, st.just(dim), st.booleans(), signs=signs(dim))),
-        st.builds(Dense, st.just(dim), invertible_matrices(dim)),
-        st.builds(PLU, st.just(dim), invertible_matrices(dim)),
-        st.builds(QR, st.just(dim), invertible_matrices(dim)),
+        *matrix_layers(dim),
         with_theta(st.builds(Coupling, st.just(dim), widths, activations, st.booleans())),
         with_theta(st.builds(GaussianAutoregressive, st.just(dim), widths, activations, orders(dim))),
     )
+
+
+def single_image_layers(shape):
+    """Strategies for one layer on images, the simplest first."""
+    height, width, channels = shape
+    kernels = st.sampled_from([1, 3])
+    layers = [
+        with_theta(st.builds(ActNorm, st.just(shape))),
+        st.builds(Conv1x1, st.just(shape), linear=st.one_of(*matrix_layers(channels))),
+        with_theta(st.builds(MaskedConv, st.just(shape), kernels, st.booleans())),
+        with_theta(st.builds(EmergingConv, st.just(shape), kernels)),
+        image_couplings(shape, "checkerboard"),
+    ]
+    if channels > 1:
+        layers.append(image_couplings(shape, "channel"))
+    if height % 2 == width % 2 == 0:
+        layers.append(st.sampled_from(ORDERS).flatmap(lambda order: squeezed(shape, order)))
+    return layers
+
+
+def matrix_layers(dim):
+    """Strategies for the linear flows of a given matrix W."""
+    return [st.builds(cls, st.just(dim), invertible_matrices(dim)) for cls in (Dense, PLU, QR)]
+
+
+@st.composite
+def image_couplings(draw, shape, partition):
+    """Coupling layers with one of the two small networks, of Glow's or RealNVP's kind."""
+    width, activation = draw(st.integers(1, 3)), draw(st.sampled_from(ACTIVATIONS))
+    net = draw(st.sampled_from([lambda *channels: glow_net(*channels, width, activation),
+                                lambda *channels: residual_net(*channels, width, 1, activation)]))
+    lone = partition == "checkerboard" and shape[:2] == (1, 1)   # it is black: unless swapped, nothing would move
+    swaps = st.just(True) if lone else st.booleans()
+    return draw(with_theta(st.builds(ImageCoupling, st.just(shape), st.just(net), st.just(partition), swaps)))
+
+
+def squeezed(shape, order):
+    """Flows that squeeze, do something to the smaller image with more channels, and undo the squeeze."""
+    def between(flow):
+        return Composition([Squeeze(shape, order), flow, Inverse(Squeeze(shape, order))])
+
+    return image_flows(Squeeze(shape, order).z_shape).map(between)
 
 
 def numbers(elements, dim):
