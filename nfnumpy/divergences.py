@@ -141,5 +141,6 @@ def reverse_kl(model, target, n, rng):
     z = model.base.sample(n, as_rng(rng)).astype(model.theta.dtype, copy=False)
     (x, log_det), vjp = model.flow.inverse_vjp(z)
     value = model.base.log_prob(z) - log_det - target.log_prob(x)
-    _, gradient = vjp(-target.score(x) / n, np.full(n, -1 / n, log_det.dtype))   # d value / dx, d value / d log_det
+    grad_x = -np.asarray(target.score(x), x.dtype) / n           # a target of float64 must not promote the gradient
+    _, gradient = vjp(grad_x, np.full(n, -1 / n, log_det.dtype))     # d value / dx, d value / d log_det
     return float(np.mean(value, dtype=np.float64)), gradient

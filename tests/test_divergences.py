@@ -80,6 +80,38 @@ def test_maximum_likelihood_is_the_forward_kl(name, dtype):
     assert value - loss == pytest.approx(TWO_MODES.log_prob(x).mean(dtype=float), abs=tolerance)
 
 
+class InFloat64:
+    """A target of one's own that answers in float64 whatever it is asked in; -log pi = |x - 1|^2 / 2."""
+
+    def log_prob(self, x):
+        return -0.5 * ((x.astype(np.float64) - 1) ** 2).sum(axis=1)
+
+    def score(self, x):
+        return 1 - x.astype(np.float64)
+
+
+class Shift(nf.Flow):
+    """x = z + b, whose gradient is the sum of the pulls that it gets, in their dtype."""
+
+    def __init__(self, dim, dtype=np.float64):
+        super().__init__((dim,), parameters={"b": np.full(dim, 0.5)}, dtype=dtype)
+
+    def inverse_vjp(self, z):
+        z = self.as_z(z)
+        outputs = z + self.b, np.zeros(len(z), z.dtype)
+        return outputs, lambda grad_x, grad_log_det, out=None: (grad_x, grad_x.sum(axis=0))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_target_of_float64_leaves_the_gradient_in_thetas_dtype(dtype):
+    """d/db of the mean of (z + b - 1)^2 / 2 is the mean of z + b - 1, in float32 to six digits."""
+    model = nf.NormalizingFlow(Shift(2, dtype))
+    _, gradient = nf.reverse_kl(model, InFloat64(), 50, rng=0)
+    assert gradient.dtype == dtype
+    z = model.base.sample(50, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(gradient, z.mean(axis=0) - 0.5, atol=1e-6)
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_the_same_noise_gives_the_same_bits(loss):
     model = random_model("maf", 0)
