@@ -113,7 +113,8 @@ def reverse_kl(model, target, n, rng):
     n : int
         Number of samples, at least 1.
     rng : Generator, or an int
-        Without a default: in a loop, pass one Generator, so that every step draws fresh noise; a seed repeats one batch.
+        Without a default: in a loop, pass one Generator, so that every step draws fresh noise; a seed repeats one
+        batch.
 
     Returns
     -------

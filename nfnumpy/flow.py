@@ -107,8 +107,8 @@ class Composition(Flow):
             raise ValueError("flows: expected at least one flow, got none")
         for k, (first, second) in enumerate(zip(flows, flows[1:])):
             if first.z_shape != second.x_shape:
-                raise ValueError(f"flows: expected flow {k + 1} to take samples of shape {first.z_shape}, the shape that "
-                                 f"flow {k} gives, got a {type(second).__name__} that takes {second.x_shape}")
+                raise ValueError(f"flows: expected flow {k + 1} to take samples of shape {first.z_shape}, the shape "
+                                 f"that flow {k} gives, got a {type(second).__name__} that takes {second.x_shape}")
         super().__init__(flows[0].x_shape, flows[-1].z_shape,
                          children={str(k): flow for k, flow in enumerate(flows)}, dtype=flows[0].dtype)
 

@@ -19,9 +19,9 @@ from nfnumpy.nets.resnet import glow_net, residual_net
 class GreyImageFlow(NormalizingFlow):
     """A density on dequantized images, x in [0, grey_levels], that knows its images are whole grey values.
 
-    `log_prob` takes real values: of whole images it is the density at the corners of their cubes, and `bits_per_dim` is
-    what they should be judged by. Images of whole numbers have no density: `prepare` adds uniform noise on [0, 1), afresh for each minibatch of `fit`,
-    and `sample` takes it off again. `log_prob` stays a pure function of real-valued x.
+    Images of whole numbers have no density: `prepare` adds uniform noise on [0, 1), afresh for each minibatch of `fit`,
+    and `sample` takes it off again. `log_prob` stays a pure function of real-valued x: of whole images it is the density
+    at the corners of their cubes, and `bits_per_dim` is what they should be judged by.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class GreyImageFlow(NormalizingFlow):
         super().__init__(Composition([Logit(flow.x_shape, alpha, grey_levels), flow]), info=info)
 
     def prepare(self, x, rng):
-        """Whole grey values 0 .. K - 1, with noise: real values that `log_prob` can be trained on. ValueError for others."""
+        """Whole grey values 0 .. K - 1, with noise: real values that `log_prob` can be trained on, or a ValueError."""
         x = np.asarray(x)
         if x.size and not (x.min() >= 0 and x.max() < self.grey_levels):
             raise ValueError(f"x: expected grey values 0 to {self.grey_levels - 1}, got {x.min()} to {x.max()}")
@@ -58,7 +58,8 @@ class GreyImageFlow(NormalizingFlow):
 
     def standardized(self, x):
         """Refused with a ValueError: the logit in front already brings grey values to the scale of the noise."""
-        raise ValueError("x: expected a model of real-valued data to standardise, got one of grey values, which has a logit")
+        raise ValueError("x: expected a model of real-valued data to standardise, got one of grey values, which has a "
+                         "logit")
 
     def config(self):
         return {"flow": self.flow.flows[1], "grey_levels": self.grey_levels, "alpha": self.alpha}
@@ -69,15 +70,15 @@ def _image_model(flow, grey_levels, alpha):
 
 
 def bits_per_dim(model, images, rng):
-    """An upper bound on the bits a dimension that an optimal code spends on whole grey values, a row an image, ``(n,)``.
+    """An upper bound on the bits a dimension that an optimal code spends on whole grey values, of each image, ``(n,)``.
 
     ::
 
         P(x) = integral over [0, 1)^D of p(x + u) du        the model's probability of the whole-numbered image
         - log2 P(x) / D <= E_u[- log p(x + u)] / (D ln 2)   by Jensen's inequality; estimated with one u an image
 
-    p is a density on grey-level units, x in [0, K]. For a density on [0, 1] the same bound reads nats / (D ln 2) + log2 K,
-    since dividing x by K multiplies a density by K^D.
+    p is a density on grey-level units, x in [0, K]. For a density on [0, 1] the same bound reads
+    nats / (D ln 2) + log2 K, since dividing x by K multiplies a density by K^D.
 
     Parameters
     ----------
@@ -103,7 +104,8 @@ def bits_per_dim(model, images, rng):
     return -model.log_prob(prepare(images, as_rng(rng))) / (dim * math.log(2))
 
 
-def glow(shape, levels=2, steps=4, width=64, grey_levels=None, alpha=0.05, activation="relu", rng=None, dtype=np.float64):
+def glow(shape, levels=2, steps=4, width=64, grey_levels=None, alpha=0.05, activation="relu", rng=None,
+         dtype=np.float64):
     """Glow: at each level a squeeze, then `steps` of ActNorm, 1x1 convolution and channelwise coupling.
 
     After every level but the last, half of the channels leave for the base density.

@@ -38,12 +38,13 @@ class NormalizingFlow:
         self.flow = flow
         self.base = StandardNormal(flow.z_shape) if base is None else base
         if tuple(self.base.shape) != flow.z_shape:
-            raise ValueError(f"base: expected a density on samples of shape {flow.z_shape}, got {tuple(self.base.shape)}")
+            raise ValueError(f"base: expected a density on samples of shape {flow.z_shape}, got one on "
+                             f"{tuple(self.base.shape)}")
         self.info = dict(info or {})
 
     @property
     def theta(self):
-        """The flow's parameters, ``(n_params,)``: writing into it changes the model, assigning to it copies in place."""
+        """The flow's parameters, ``(n_params,)``: writing into it changes the model, assigning copies in place."""
         return self.flow.theta
 
     @theta.setter
@@ -155,8 +156,8 @@ def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
 def iaf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64):
     """An inverse autoregressive flow: `maf` with every layer read backwards, fast to sample and slow to score.
 
-    Parameters and result are those of `maf`. Each layer is ``Inverse(GaussianAutoregressive(...))``: its mu and sigma are
-    functions of the noise, one pass gives a sample, and the density of a given x takes m steps, one after another.
+    Parameters and result are those of `maf`. Each layer is ``Inverse(GaussianAutoregressive(...))``: its mu and sigma
+    are functions of the noise, one pass gives a sample, and the density of a given x takes m steps, one after another.
 
     References
     ----------

@@ -37,8 +37,8 @@ class Standardize(Flow):
     def __init__(self, mean, scale, dtype=np.float64):
         mean, scale = np.asarray(mean, np.float64), np.asarray(scale, np.float64)
         if mean.ndim != 1 or mean.shape != scale.shape:
-            raise ValueError(f"scale: expected one number for each of the means, shape (m,), got shapes {mean.shape} and "
-                             f"{scale.shape}")
+            raise ValueError("scale: expected one number for each of the means, shape (m,), got shapes "
+                             f"{mean.shape} and {scale.shape}")
         if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
             raise ValueError(f"scale: expected finite means and positive finite scales, got {mean} and {scale}")
         super().__init__(mean.shape, constants={"mean": mean, "scale": scale}, dtype=dtype)
@@ -53,8 +53,9 @@ class Standardize(Flow):
         x = as_batch(x, np.shape(x)[1:2], np.float64, finite=True, real=True)
         constant = np.flatnonzero((x == x[:1]).all(axis=0))
         if len(x) < 2 or constant.size:
+            first = f", the first at index {constant[0]}" if constant.size else ""
             raise ValueError(f"x: expected at least two rows and columns that vary, got {len(x)} rows and "
-                             f"{constant.size} constant columns{f', the first at index {constant[0]}' if constant.size else ''}")
+                             f"{constant.size} constant columns{first}")
         return cls(x.mean(axis=0), x.std(axis=0), dtype)
 
     def forward_vjp(self, x):

@@ -11,7 +11,8 @@ class MultiScale(Flow):
 
     ::
 
-        h_0 = x;    [h_l, z_l] = f_l(h_{l-1})  for l < L, the first and the last half of the channels;    z_L = f_L(h_{L-1})
+        h_0 = x;    [h_l, z_l] = f_l(h_{l-1})  for l < L, the first and the last half of the channels
+        z_L = f_L(h_{L-1})
         z = (z_1, ..., z_L), flattened to one vector
         log abs det J_f = sum_l log abs det J_{f_l}                  leaving does not change volume
 
