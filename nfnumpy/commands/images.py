@@ -8,6 +8,7 @@ import numpy as np
 import nfnumpy as nf
 from nfnumpy.arrays import as_rng
 from nfnumpy.commands import common
+from nfnumpy.datasets.tables import load_npy
 
 KINDS = "MNIST's IDX files (.idx, -ubyte, .gz), a .npy file of whole numbers (n, height, width[, channels]), or digits"
 SUFFIXES = (".npy", ".png")
@@ -61,21 +62,10 @@ def read(name, grey_levels=None):
     elif is_idx(name):
         x = nf.datasets.read_idx(path)
     elif path.suffix.lower() == ".npy":
-        x = read_npy(path)
+        x = load_npy(path)
     else:
         raise ValueError(f"{path}: expected images, got {path.suffix or 'no suffix'}; images are {KINDS}")
     return Images(*as_images(x, name, grey_levels), str(name))
-
-
-def read_npy(path):
-    try:
-        with open(path, "rb") as file:
-            return np.lib.format.read_array(file, allow_pickle=False)          # never pickles, which can run code
-    except OSError:
-        raise
-    except Exception as error:                                   # a damaged header can make NumPy raise almost anything
-        raise ValueError(f"{path}: expected a .npy file of plain numbers, got one that is damaged or holds objects "
-                         f"({str(error).splitlines()[0] if str(error) else type(error).__name__})") from None
 
 
 def as_images(x, name, grey_levels):

@@ -123,16 +123,21 @@ def parse(field, path, place, column):
     raise ValueError(f"{path}: {place}, column {column!r}: expected a number, got {found}")
 
 
-def read_npy(path):
-    """x, columns and the place of each row (its index)."""
+def load_npy(path):
+    """The array in a .npy file; a ValueError for one that is damaged or holds objects."""
     try:
         with open(path, "rb") as file:
-            array = np.lib.format.read_array(file, allow_pickle=False)          # never pickles, which can run code
+            return np.lib.format.read_array(file, allow_pickle=False)           # never pickles, which can run code
     except OSError:
         raise
     except Exception as error:                              # a damaged header can make NumPy raise almost anything
         raise ValueError(f"{path}: expected a .npy file of plain numbers, got one that is damaged or holds objects "
                          f"({str(error).splitlines()[0] if str(error) else type(error).__name__})") from None
+
+
+def read_npy(path):
+    """x, columns and the place of each row (its index)."""
+    array = load_npy(path)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{path}: expected real numbers, got an array of dtype {array.dtype}")
     if array.ndim not in (1, 2):
