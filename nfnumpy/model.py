@@ -38,7 +38,7 @@ class NormalizingFlow:
         self.flow = flow
         self.base = StandardNormal(flow.z_shape) if base is None else base
         if tuple(self.base.shape) != flow.z_shape:
-            raise ValueError(f"base: expected a density on samples of shape {flow.z_shape}, got one on "
+            raise ValueError(f"base: expected a density on samples of shape {flow.z_shape}, got "
                              f"{tuple(self.base.shape)}")
         self.info = dict(info or {})
 
