@@ -82,7 +82,7 @@ def one_sentence(error):
         place = f"{error.filename}: " if error.filename is not None else ""
         return f"{place}{error.strerror[0].lower()}{error.strerror[1:]}"
     if isinstance(error, MemoryError):
-        return "not enough memory; try a smaller --hidden, or less data"
+        return "not enough memory; try a smaller --batch-size, smaller --hidden or --width, or less data"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -191,7 +191,9 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
              "ragged.csv": "a,b\n1,2\n3\n", "nan.csv": "a,b\n1,2\nnan,4\n5,inf\n", "one.csv": "a,b\n1,2\n",
              "constant.csv": "a,b\n" + "".join(f"{i}.5,7.25\n" for i in range(30)), "few.csv": "a,b\n1,2\n3,5\n4,4\n",
              "line.csv": "a,b\n" + "".join(f"{i}.5,{2 * i + 1}\n" for i in range(30)), "twice.csv": "a,a\n1,2\n3,4\n",
-             "data.xlsx": "a,b\n1,2\n", "damaged.npz": "PK\x03\x04 not an archive", "damaged.npy": "\x93NUMPY damaged"}
+             "semicolon.csv": "a;b\n1.5;2\n3;4\n", "german.csv": "a;b\n1,5;2,5\n3,5;4,5\n",
+             "semicolon.tsv": "1;2\n3;4\n", "data.xlsx": "a,b\n1,2\n",
+             "damaged.npz": "PK\x03\x04 not an archive", "damaged.npy": "\x93NUMPY damaged"}
 
 
 @pytest.mark.parametrize("argv, words", [
@@ -201,6 +203,9 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("fit nan.csv", "2 that are NaN or infinite, the first in line 3, column 'a'"),
     ("fit one.csv", "at least 2 rows"), ("fit few.csv", "at least 10 rows"),
     ("fit constant.csv", "column 'b' is constant"), ("fit line.csv", "linearly dependent"),
+    ("fit semicolon.csv", "line 2: expected commas between the numbers, got ';' ('1.5;2'); replace every ';' by a"),
+    ("fit german.csv", "got ';' ('5;2'); replace every ';' by a comma, after turning decimal commas into points"),
+    ("fit semicolon.tsv", "line 2: expected tabs between the numbers, got ';' ('3;4'); replace every ';' by a tab"),
     ("fit twice.csv", "different names"), ("fit data.xlsx", ".xlsx"), ("fit damaged.npy", "damaged"),
     ("fit .", "directory"), ("fit moonz", "one of the data sets moons"), ("fit good.npz", "models are saved"),
     ("fit data.csv --dequantize", "whole numbers"), ("fit data.csv --hidden 64,x", "--hidden"),
@@ -211,6 +216,7 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("fit data.csv --flow glow", "--flow"), ("fit data.csv --dtype float16", "--dtype"),
     ("fit data.csv --seed -1", "--seed"), ("fit data.csv --nonsense", "--nonsense"),
     ("fit data.csv --hidden 999999999999", "not enough memory"),
+    ("fit digits --flow realnvp-image --width 99999999999", "try a smaller --batch-size, smaller --hidden or --width"),
     ("fit data.csv --out nowhere/model.npz", "the folder nowhere does not exist"),
     ("fit data.csv --out model.txt", "ends in .npz"), ("fit data.csv --report report.docx", "ends in .png or .pdf"),
     ("fit data.csv --report nowhere/report.png", "does not exist"), ("fit data.csv --out folder.npz", "directory"),

@@ -75,6 +75,7 @@ def read_text(path, delimiter):
                     columns = name_columns(fields, path)
                     if not all(is_number(field) for field in fields):
                         continue
+                refuse_semicolons(fields, path, place, delimiter)
                 if len(fields) != len(header):
                     raise ValueError(f"{path}: {place} has {len(fields)} fields, expected {len(header)} as in the "
                                      "first row")
@@ -89,6 +90,16 @@ def read_text(path, delimiter):
     if not rows:
         raise ValueError(f"{path}: the file holds a header and no rows")
     return np.array(rows, dtype=np.float64), columns, places
+
+
+def refuse_semicolons(fields, path, place, delimiter):
+    """ValueError where ``;`` stands between numbers, as where commas are decimal points."""
+    for field in fields:
+        if ";" in field and all(is_number(part.strip()) for part in field.split(";")):
+            wanted = "tab" if delimiter == "\t" else "comma"
+            first = ", after turning decimal commas into points" if len(fields) > 1 and delimiter == "," else ""
+            raise ValueError(f"{path}: {place}: expected {wanted}s between the numbers, got ';' ({field!r}); replace "
+                             f"every ';' by a {wanted}{first}")
 
 
 def name_columns(first_row, path):
