@@ -3,8 +3,6 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import nfnumpy as nf
 from nfnumpy.testing.zoo import randomize
@@ -100,23 +98,6 @@ def valid_file(tmp_path_factory):
     return path
 
 
-@given(data=st.data())
-def test_a_damaged_file_is_refused_in_one_sentence(valid_file, data):
-    """Cut short anywhere, or with one byte of a stored member changed: the archive's checksums notice."""
-    content = bytearray(valid_file.read_bytes())
-    damaged = valid_file.with_name("damaged.npz")
-    if data.draw(st.booleans(), label="truncate"):
-        content = content[:data.draw(st.integers(0, len(content) - 1), label="length")]
-    else:
-        start = content.index(b"\x93NUMPY")
-        place = start + data.draw(st.integers(0, 400), label="place")
-        content[place] ^= data.draw(st.integers(1, 255), label="bits")
-    damaged.write_bytes(content)
-    with pytest.raises(ValueError, match="not a model file") as error:
-        nf.load(damaged)
-    assert "\n" not in str(error.value)
-
-
 @pytest.mark.parametrize("content", ["text", "empty", "npy", "npz"])
 def test_files_of_other_programs_are_refused(content, tmp_path):
     path = tmp_path / "other"
@@ -147,10 +128,10 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(valid_file, tmp_path
 
 
 def test_a_later_format_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr("nfnumpy.saving.FORMAT", 2)
+    monkeypatch.setattr("nfnumpy.saving.FORMAT", 3)
     nf.save(nf.realnvp(2, steps=1, rng=0), tmp_path / "model.npz")
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="expected format 1 or earlier, got 2: written by a later version"):
+    with pytest.raises(ValueError, match="expected format 2 or earlier, got 3: written by a later version"):
         nf.load(tmp_path / "model.npz")
 
 

@@ -1,6 +1,5 @@
 """What the commands share: arguments, reading data and models, and files that are written whole or not at all."""
 import argparse
-import contextlib
 import csv
 import io
 import math
@@ -13,6 +12,7 @@ import numpy as np
 
 import nfnumpy as nf
 from nfnumpy.datasets.tables import SUFFIXES
+from nfnumpy.files import written_whole
 
 PICTURES = (".png", ".pdf", ".svg")
 CHUNK = 4096                                                     # rows at a time: memory does not grow with the data
@@ -89,17 +89,6 @@ def output_path(name, option, suffixes, inputs=()):
     if not os.access(path.parent, os.W_OK):
         raise PermissionError(f"{option}: the folder {path.parent} does not allow writing")
     return path
-
-
-@contextlib.contextmanager
-def written_whole(path):
-    """A path beside `path` to write to, which takes its place when all went well: no half file, no lost old one."""
-    aside = path.with_name(path.name + ".part")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def write_columns(path, columns, x):
