@@ -56,6 +56,14 @@ class Adam:
         self.steps = 0
         keep_freed_memory()
 
+    def state(self):
+        """``steps, {name: array}``: all but theta that decides the next steps, for `restore`."""
+        return self.steps, {"mean": self.mean, "square": self.square}
+
+    def restore(self, steps, arrays):
+        """Go on from a `state`, whose arrays are copied."""
+        self.steps, self.mean[...], self.square[...] = steps, arrays["mean"], arrays["square"]
+
     def step(self, gradient):
         """One update of `theta` against `gradient`, ``(n_params,)``."""
         if np.shape(gradient) != self.theta.shape:

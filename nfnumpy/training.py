@@ -7,6 +7,7 @@ import time
 import numpy as np
 
 from nfnumpy.arrays import as_batch, as_count, as_rng
+from nfnumpy.checkpoints import Checkpoint, describe_run, rng_state
 from nfnumpy.divergences import negative_log_likelihood
 from nfnumpy.optimizers import Adam
 
@@ -45,8 +46,12 @@ class History:
 
 
 def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000, batch_size=256, lr=1e-3,
-        weight_decay=0.0, clip=5.0, patience=20, eval_every=None, initialize=True, progress=None):
+        weight_decay=0.0, clip=5.0, patience=20, eval_every=None, initialize=True, callback=None, checkpoint=None,
+        progress=None):
     """Fit `model` to the rows of x by maximum likelihood with Adam; the model ends with the best held-out theta.
+
+    However it ends, by itself, by Ctrl-C (which returns the history so far) or by an exception, the model has the theta
+    of the best evaluation so far; before the first one, the theta that it came with.
 
     Parameters
     ----------
@@ -73,6 +78,14 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     initialize : bool
         Call ``model.initialize`` on up to 1,000 training rows before the first step, which sets what a model takes from
         data (`ActNorm`). False goes on from where an earlier `fit` ended.
+    callback : function, optional
+        Called as ``callback(model, history)`` after each evaluation, with the theta and the `History` of that moment.
+        What it raises ends `fit` and reaches the caller.
+    checkpoint : path, optional
+        A file that is written, whole or not at all, at each evaluation. If it exists, `fit` goes on from there, to the
+        same bits as a run that was never stopped; it must be called as before, with the same model (whose theta does
+        not matter), data, settings and seed. A Generator as `rng` is set to the state that it had. A run that is done
+        returns at once.
     progress : bool, optional
         Show a progress line on stderr; default only if stderr is a terminal. It counts in nats, and in bits per
         dimension (bits/dim) for a model of whole grey values, one that has `grey_levels`.
@@ -84,9 +97,11 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     Raises
     ------
     ValueError
-        For arguments or data that make no sense, before anything is changed.
+        For arguments or data that make no sense, or the checkpoint of another run, before anything is changed.
     FloatingPointError
-        If the loss stops being finite; the best theta so far is in the model.
+        If the loss or its gradient stops being finite. The exception's attribute `history` is the History so far.
+    OSError
+        If the checkpoint cannot be read or written.
 
     Examples
     --------
@@ -97,57 +112,100 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     >>> history.valid[-1] < history.valid[0], history.stopped
     (True, 'all steps done')
     """
-    rng, start = as_rng(rng), time.monotonic()
-    x, x_valid = _split(x, x_valid, valid_fraction, rng)
+    seed, rng = rng, as_rng(rng)
+    x, x_valid = _check_data(x, x_valid, valid_fraction)
     max_steps = as_count(max_steps, "max_steps", minimum=1)
-    batch_size = min(as_count(batch_size, "batch_size", minimum=1), len(x))
+    batch_size = as_count(batch_size, "batch_size", minimum=1)
     eval_every = max(max_steps // 100, 1) if eval_every is None else as_count(eval_every, "eval_every", minimum=1)
     patience = as_count(patience, "patience", minimum=1)
     adam, clipper = Adam(model.theta, lr=lr, weight_decay=weight_decay), _Clipper(clip)
+    if checkpoint is not None:
+        checkpoint = Checkpoint(checkpoint, describe_run(model, x, x_valid, seed, {
+            "max_steps": max_steps, "batch_size": batch_size, "lr": float(lr), "weight_decay": float(weight_decay),
+            "clip": clip if clip is None else float(clip), "patience": patience, "eval_every": eval_every,
+            "initialize": bool(initialize), "valid_fraction": None if x_valid is not None else float(valid_fraction)}))
+    saved = checkpoint and checkpoint.read()
+    if saved:
+        values, arrays = saved
+        rng.bit_generator.state = values["rng at the start"]     # the same split, the same noise
+    rng_at_start = rng_state(rng)
+
     prepare = getattr(model, "prepare", lambda x, rng: x)        # whole grey values get fresh noise in every minibatch
+    x, x_valid = _split(x, x_valid, valid_fraction, rng)
     x_valid = prepare(x_valid, rng)
-    if initialize and hasattr(model, "initialize"):
-        model.initialize(prepare(x[:1000], rng))
+    batches = _Minibatches(len(x), min(batch_size, len(x)), rng)
+    history, best, losses = History(), (0, math.inf, model.theta.copy()), []   # best: step, held-out value, theta
+    if saved:
+        history = History(**values["history"])
+        best = history.best_step, history.best_valid, arrays["best theta"]
+        model.theta[...] = arrays["theta"]
+        adam.restore(values["adam steps"], arrays)
+        clipper.usual, batches.rows, batches.start = values["usual length"], arrays["rows"], values["next row"]
+        rng.bit_generator.state = values["rng"]
+    start = time.monotonic() - history.seconds
     line = _ProgressLine(sys.stderr.isatty() if progress is None else progress, max_steps, start, model)
 
-    history = History()
-    history.best_valid = _mean_nll(model, x_valid)
-    history.step, history.valid = [0], [history.best_valid]
-    history.train = [_mean_nll(model, prepare(x[:len(x_valid)], rng))]
-    best_theta, losses = model.theta.copy(), []
+    def evaluate(step):
+        nonlocal best
+        train = float(np.mean(losses)) if losses else _mean_nll(model, prepare(x[:len(x_valid)], rng))
+        valid = _mean_nll(model, x_valid)
+        if not history.step or valid < best[1] or math.isnan(best[1]) > math.isnan(valid):
+            best = step, valid, model.theta.copy()               # in one assignment, which Ctrl-C cannot cut in two
+        history.best_step, history.best_valid = best[:2]
+        for curve, value in ((history.step, step), (history.train, train), (history.valid, valid)):
+            curve.append(value)
+        losses.clear()
+        history.seconds = time.monotonic() - start
+        if checkpoint:
+            adam_steps, moments = adam.state()
+            checkpoint.write({"rng at the start": rng_at_start, "rng": rng_state(rng), "next row": batches.start,
+                              "history": dataclasses.asdict(history), "adam steps": adam_steps,
+                              "usual length": clipper.usual},
+                             {"theta": model.theta, "best theta": best[2], "rows": batches.rows, **moments})
+        if step:
+            line.show(step, train, valid, best[1])
+        if callback is not None:
+            callback(model, history)
+
     try:
-        for step, rows in zip(range(1, max_steps + 1), _minibatches(len(x), batch_size, rng)):
+        if not saved:
+            if initialize and hasattr(model, "initialize"):
+                model.initialize(prepare(x[:1000], rng))
+            evaluate(0)
+        step, last_loss = history.step[-1], history.train[-1]
+        while step < max_steps and _evaluations_since_best(history) < patience:
+            step += 1
             adam.lr = lr * 0.5 * (1 + math.cos(math.pi * (step - 1) / max_steps))
-            loss, gradient = negative_log_likelihood(model, prepare(x[rows], rng))
-            if not math.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss} at step {step}, after {history.valid[-1]:.3f} nats at step "
-                                         f"{history.step[-1]}; try a smaller lr than {lr:g}, or standardise the data")
-            history.clipped += clipper(gradient)
+            loss, gradient = negative_log_likelihood(model, prepare(x[batches.next()], rng))
+            length = _length(gradient)
+            if not (math.isfinite(loss) and math.isfinite(length)):
+                what = "loss" if not math.isfinite(loss) else "length of the gradient"
+                raise FloatingPointError(f"the {what} is {length if math.isfinite(loss) else loss} at step {step}, after "
+                                         f"a loss of {last_loss:.3f} nats at step {step - 1}; try a smaller lr than "
+                                         f"{lr:g}, or standardise the data")
+            history.clipped += clipper(gradient, length)
             adam.step(gradient)
             losses.append(loss)
+            last_loss = loss
             if step % eval_every == 0 or step == max_steps:
-                valid = _mean_nll(model, x_valid)
-                history.step.append(step)
-                history.train.append(float(np.mean(losses)))
-                history.valid.append(valid)
-                losses.clear()
-                if valid < history.best_valid or math.isnan(history.best_valid):
-                    history.best_step, history.best_valid = step, valid
-                    best_theta[...] = model.theta
-                line.show(step, history.train[-1], valid, history.best_valid)
-                if sum(s > history.best_step for s in history.step) >= patience and step < max_steps:
-                    history.stopped = "no improvement"
-                    break
+                evaluate(step)
+        if step < max_steps:
+            history.stopped = "no improvement"
     except KeyboardInterrupt:
+        if not history.step:                                     # not even the theta to start from is known to be good
+            raise
         history.stopped = "interrupted"
+    except FloatingPointError as error:
+        error.history = history
+        raise
     finally:
-        model.theta[...] = best_theta
+        history.best_step, history.best_valid, model.theta[...] = best
         line.close()
     history.seconds = time.monotonic() - start
     return history
 
 
-def _split(x, x_valid, valid_fraction, rng):
+def _check_data(x, x_valid, valid_fraction):
     x = np.asarray(x)
     if x.ndim < 2 or len(x) < (2 if x_valid is None else 1):
         hint = "; write x[:, None]" if x.ndim == 1 else ""
@@ -157,12 +215,26 @@ def _split(x, x_valid, valid_fraction, rng):
         x_valid = as_batch(x_valid, x.shape[1:], x.dtype, "x_valid", finite=True, real=True)
         if not len(x_valid):
             raise ValueError("x_valid: expected at least one row, got none")
-        return x, x_valid
-    if not 0 < valid_fraction < 1:
+    elif not 0 < valid_fraction < 1:
         raise ValueError(f"valid_fraction: expected a number between 0 and 1, got {valid_fraction!r}")
+    return x, x_valid
+
+
+def _split(x, x_valid, valid_fraction, rng):
+    if x_valid is not None:
+        return x, x_valid
     rows = rng.permutation(len(x))
     n_valid = min(max(round(valid_fraction * len(x)), 1), len(x) - 1)
     return x[rows[n_valid:]], x[rows[:n_valid]]
+
+
+def _evaluations_since_best(history):
+    return len(history.step) - 1 - history.step.index(history.best_step)
+
+
+def _length(gradient):
+    with np.errstate(over="ignore"):                             # beyond float64: infinite, which `fit` refuses
+        return float(np.linalg.norm(gradient.astype(np.float64)))
 
 
 class _Clipper:
@@ -173,8 +245,7 @@ class _Clipper:
             raise ValueError(f"clip: expected a positive number or None, got {factor!r}")
         self.factor, self.usual = math.inf if factor is None else factor, None
 
-    def __call__(self, gradient):
-        length = float(np.linalg.norm(gradient.astype(np.float64)))
+    def __call__(self, gradient, length):
         self.usual = self.usual or length                        # the first that is not zero
         longest = self.factor * self.usual
         if length > longest:
@@ -183,11 +254,17 @@ class _Clipper:
         return length > longest
 
 
-def _minibatches(n, batch_size, rng):
-    while True:
-        rows = rng.permutation(n)
-        for start in range(0, n - batch_size + 1, batch_size):
-            yield rows[start:start + batch_size]
+class _Minibatches:
+    """Row numbers, `batch_size` at a time, reshuffled when fewer than that are left."""
+
+    def __init__(self, n, batch_size, rng):
+        self.rows, self.batch_size, self.rng, self.start = np.arange(n), batch_size, rng, n
+
+    def next(self):
+        if self.start + self.batch_size > len(self.rows):
+            self.rows, self.start = self.rng.permutation(len(self.rows)), 0
+        self.start += self.batch_size
+        return self.rows[self.start - self.batch_size:self.start]
 
 
 # What goes through the model at a time, at most: 83 images of MNIST, whose 32 channels inside a network are 16 MB.

@@ -136,7 +136,8 @@ def test_ctrl_c_returns_the_best_model_so_far_with_its_history():
 
 def test_a_loss_that_is_not_finite_stops_at_once_and_says_what_to_try():
     model = Sabotaged(nf.realnvp(2, steps=2, hidden=(8,), rng=1).flow, at=40, what=None)
-    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 40, after .* nats at step 35; try a smaller lr"):
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 40, after a loss of .* nats at step 39; try a "
+                       "smaller lr than 0.01"):
         nf.fit(model, x_train, rng=0, max_steps=100, eval_every=5, lr=0.01)
     assert np.isfinite(model.theta).all() and model.theta.any()
 

@@ -182,6 +182,15 @@ def log_prob(model, x):
     return np.concatenate([np.asarray(model.log_prob(x[i:i + CHUNK]), np.float64) for i in range(0, len(x), CHUNK)])
 
 
+def shortened(history):
+    """The end of a sentence on a training: whether gradients were clipped.
+
+    >>> shortened(nf.History(clipped=2))
+    '; unusually long gradients, shortened: 2'
+    """
+    return f"; unusually long gradients, shortened: {history.clipped}" if history.clipped else ""
+
+
 def mean_and_error(values):
     """The mean and its standard error."""
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan

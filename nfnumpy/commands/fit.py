@@ -154,7 +154,7 @@ def fit_table(args, out, picture):
                      batch_size=args.batch_size, lr=args.lr, weight_decay=args.weight_decay, patience=args.patience,
                      progress=False if args.quiet else None)
     common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; "
-                     f"best on the rows to stop by at step {history.best_step}.")
+                     f"best on the rows to stop by at step {history.best_step}{common.shortened(history)}.")
 
     log_p, reference = common.log_prob(model, test), gaussian.log_prob(test)
     results = compare(log_p, reference, words, args.flow)

@@ -39,7 +39,7 @@ def run(args, out, picture):
     history = in_bits(history, x.shape[1:])
     common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; best on "
                      f"the {n_valid} images to stop by at step {history.best_step}, with {history.best_valid:.3f} bits "
-                     "per dimension.")
+                     f"per dimension{common.shortened(history)}.")
 
     bits = images.bits(images.log_prob(model, test, args.seed), x.shape[1:])
     words, reference = gaussian_bits(train, test, data.grey_levels, args.seed)
