@@ -23,7 +23,7 @@ def test_blocks_give_the_plain_products(n, above, below, block, seed):
         products = MaskedProducts(mask)
     np.testing.assert_allclose(products.apply(h, M), h @ M.T, rtol=1e-12, atol=1e-12)
     np.testing.assert_allclose(products.pull_input(grad_a, M), grad_a @ M, rtol=1e-12, atol=1e-12)
-    products.pull_weight(grad_a, h, out=grad_W)
+    products.pull_weight(grad_a, h, mask, out=grad_W)
     np.testing.assert_allclose(grad_W, mask * (grad_a.T @ h), rtol=1e-12, atol=1e-12)
 
 

@@ -118,12 +118,12 @@ class MADE(MLP):
 
     def affine(self, k, h):
         """a = (mask * W)_k h + b_k, and its vjp; see `MaskedProducts`."""
-        W, b, products = self.weight(k), getattr(self, f"b{k}"), self.products[k]
+        W, b, mask, products = self.weight(k), getattr(self, f"b{k}"), getattr(self, f"mask{k}"), self.products[k]
         a = products.apply(h, W)
         a += b
 
         def vjp(grad_a, grad):
-            products.pull_weight(grad_a, h, out=grad[f"W{k}"])   # a depends on mask * W: dL/dW = mask * dL/da h^T
+            products.pull_weight(grad_a, h, mask, grad[f"W{k}"])  # a depends on mask * W: dL/dW = mask * dL/da h^T
             grad[f"b{k}"][...] = sum_rows(grad_a)
             return products.pull_input(grad_a, W)                # dL/dh = (mask * W)^T dL/da
 

@@ -25,8 +25,7 @@ class MaskedProducts:
     """
 
     def __init__(self, mask):
-        self.mask = np.asarray(mask, bool)
-        self.by_rows, self.by_columns = blocks(self.mask), blocks(self.mask.T)
+        self.by_rows, self.by_columns = blocks(mask), blocks(mask.T)
 
     def apply(self, h, M):
         """a = h M^T, ``(n, above)``: a row of M needs only the inputs that it sees."""
@@ -42,13 +41,13 @@ class MaskedProducts:
             np.matmul(grad_a[:, rows], M[rows, columns], out=grad_h[:, columns])
         return grad_h
 
-    def pull_weight(self, grad_a, h, out):
+    def pull_weight(self, grad_a, h, mask, out):
         """dL/dW = mask * (dL/da^T h), written into `out`, ``(above, below)``."""
         for rows, columns in self.by_rows:
             out[rows, :columns.start], out[rows, columns.stop:] = 0, 0
             seen = out[rows, columns]
             np.matmul(grad_a[:, rows].T, h[:, columns], out=seen)
-            seen *= self.mask[rows, columns]                     # what the mask hides in a block on the staircase
+            seen *= mask[rows, columns]                          # what the mask hides in a block on the staircase
 
 
 def blocks(mask):
