@@ -86,6 +86,10 @@ class Composition(Flow):
     ----------
     flows : list of Flow
         In the order in which `forward` applies them. Each must be free: one that is part of another flow is refused.
+    reversible : bool
+        Keep no activations between forward and backward pass: a vjp then goes back through the inverses and takes each
+        step once more on its recomputed input. Memory no longer grows with the number of flows; the gradient costs an
+        inverse and a forward more, and differs by their round-trip error. The attribute may be changed at any time.
 
     Raises
     ------
@@ -101,7 +105,7 @@ class Composition(Flow):
     (array([[3., 4.]]), array([0.]))
     """
 
-    def __init__(self, flows):
+    def __init__(self, flows, reversible=False):
         flows = list(flows)
         if not flows:
             raise ValueError("flows: expected at least one flow, got none")
@@ -111,6 +115,7 @@ class Composition(Flow):
                                  f"that flow {k} gives, got a {type(second).__name__} that takes {second.x_shape}")
         super().__init__(flows[0].x_shape, flows[-1].z_shape,
                          children={str(k): flow for k, flow in enumerate(flows)}, dtype=flows[0].dtype)
+        self.reversible = bool(reversible)
 
     @property
     def flows(self):
@@ -140,12 +145,17 @@ class Composition(Flow):
 
     def forward_vjp(self, x):
         """``(z, log_det), vjp``: the vjps are called in reverse order, each with the same grad_log_det."""
-        return self._chain([(flow.forward_vjp, name) for flow, name in zip(self.flows, self._children)], self.as_x(x))
+        steps = [(flow.forward_vjp, name) for flow, name in zip(self.flows, self._children)]
+        if self.reversible:
+            return self._chain_keeping_nothing(steps, [flow.inverse for flow in self.flows], self.as_x(x))
+        return self._chain(steps, self.as_x(x))
 
     def inverse_vjp(self, z):
         """``(x, log_det), vjp``: the same chain through the inverses."""
-        steps = [(flow.inverse_vjp, name) for flow, name in zip(self.flows, self._children)]
-        return self._chain(steps[::-1], self.as_z(z))
+        steps = [(flow.inverse_vjp, name) for flow, name in zip(self.flows, self._children)][::-1]
+        if self.reversible:
+            return self._chain_keeping_nothing(steps, [flow.forward for flow in self.flows][::-1], self.as_z(z))
+        return self._chain(steps, self.as_z(z))
 
     def _chain(self, steps, value):
         total, vjps = 0.0, []
@@ -157,6 +167,22 @@ class Composition(Flow):
         def vjp(grad, grad_log_det, out=None):
             grad_theta, parts = self.gradient(out)
             for vjp_k, name in reversed(vjps):                    # dL/dh_{k-1} = J_k^T dL/dh_k + d(log_det_k path)
+                grad, _ = vjp_k(grad, grad_log_det, out=parts[name])
+            return grad, grad_theta
+
+        return (value, total), vjp
+
+    def _chain_keeping_nothing(self, steps, steps_back, value):
+        total = 0.0
+        for step, _ in steps:
+            (value, log_det), _ = step(value)
+            total = total + log_det
+
+        def vjp(grad, grad_log_det, out=None):
+            (grad_theta, parts), h = self.gradient(out), value
+            for (step, name), step_back in zip(reversed(steps), reversed(steps_back)):
+                h, _ = step_back(h)                               # h_{k-1} = g_k(h_k), up to the round-trip error
+                _, vjp_k = step(h)
                 grad, _ = vjp_k(grad, grad_log_det, out=parts[name])
             return grad, grad_theta
 
@@ -176,7 +202,7 @@ class Composition(Flow):
         return x
 
     def config(self):
-        return {"flows": self.flows}
+        return {"flows": self.flows, **({"reversible": True} if self.reversible else {})}
 
 
 class Inverse(Flow):
