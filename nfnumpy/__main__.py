@@ -1,4 +1,4 @@
-"""The command line: ``python -m nfnumpy tour``, ``fit``, ``sample``, ``density`` and ``check``.
+"""The command line: ``python -m nfnumpy tour``, ``fit``, ``sample``, ``density``, ``check`` and ``homework``.
 
 Exit status 0 means done; 1 that `check` found a property that does not hold; 2 that something is wrong with what was
 given, which one sentence on stderr says, and that no file was changed; 130 means interrupted (Ctrl-C), except in the
@@ -17,7 +17,8 @@ COMMANDS = {"tour": "fit the flows of the lecture to two data sets: a table and 
             "fit": "learn the density of your data: a model file and a report",
             "sample": "draw new rows from a model",
             "density": "evaluate a model's log-density at the rows of a file",
-            "check": "check every property of a flow: a table, and the smallest counterexample"}
+            "check": "check every property of a flow: a table, and the smallest counterexample",
+            "homework": "exercises of the lecture: write them out, check them, grade them"}
 
 
 class Parser(argparse.ArgumentParser):

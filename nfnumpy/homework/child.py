@@ -43,13 +43,17 @@ class Submission:
         self.module, self.folder, self.files = types.ModuleType(name), folder, []
         self.module.__file__ = str(pathlib.Path(folder or ".") / f"{name}.py")
 
-    def load(self, cells, whole, names):
+    def load(self, cells, whole, names, beside):
         """Run the sources in order: `names` that are functions or classes then, and what went wrong on the way.
+
+        `beside` are the texts of the other .py files of the same student, by name, since one may import another.
 
         The one cell of a .py file is run whole, as Python does. Of a notebook's cells only definitions, imports and
         assignments are, each on its own, and what fails is remembered.
         """
         sys.modules[self.module.__name__] = self.module          # where dataclasses look for it
+        for name, text in beside.items() if self.folder else ():
+            (pathlib.Path(self.folder) / name).write_text(text, encoding="utf-8")
         problems = []
         for k, source in enumerate(cells):
             label = self.module.__file__ if whole else f"cell {k + 1}"
@@ -108,6 +112,7 @@ def main():
     stubs.install()
     limit(limits)
     sys.path.insert(0, os.getcwd())
+    sys.argv = [f"{limits['name']}.py"]
     submission = Submission(limits["name"], os.getcwd())
     peer = peers.Peer(catch=BaseException, where=submission.where, student=True)
     peer.shelf.lend(submission.load, ())                         # number 0: the only thing to call at first

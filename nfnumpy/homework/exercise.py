@@ -48,6 +48,8 @@ class Property:
         Whether its failure is a false alarm, which takes off what the points file says.
     read : str
         What to read again, at the highest level of help: a slide and its box.
+    shows : sequence of str
+        Which of a case's inputs to show where it fails; all, if empty.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Property:
     alone: bool = True
     alarm: bool = False
     read: str = ""
+    shows: Sequence = ()
 
 
 @dataclasses.dataclass

@@ -5,8 +5,9 @@ import types
 import numpy as np
 
 from nfnumpy.homework.exercise import Fail
+from nfnumpy.homework.peer import Raised
 from nfnumpy.homework.protocol import ProtocolError
-from nfnumpy.homework.runner import Ended, InProcess, Raised
+from nfnumpy.homework.runner import Ended, InProcess
 
 
 @dataclasses.dataclass
@@ -19,6 +20,7 @@ class Result:
     question: str = ""
     case: object = None
     read: str = ""
+    shows: tuple = ()                                            # of the inputs that may be shown; all for none
 
 
 @dataclasses.dataclass
@@ -82,16 +84,22 @@ def check_all(exercise, part, answers, cases, variant, reference=None):
 
 
 def check_one(prop, answers, cases, reference):
+    def fails(seen, question=""):
+        return Result(prop.name, False, seen, question, case, prop.read, tuple(prop.shows))
+
     for case in cases:
         try:
             prop.check(answers, case, reference(case))
         except Fail as fail:
-            return Result(prop.name, False, fail.seen, fail.question, case, prop.read)
+            return fails(fail.seen, fail.question)
         except Raised as error:
-            where = f" ({error.where})" if error.where else ""
-            return Result(prop.name, False, f"it raised {error.kind}: {error.message}{where}", "", case, prop.read)
+            return fails(f"it raised {error.kind}: {error.message}" + (f" ({error.where})" if error.where else ""))
         except ProtocolError as error:
-            return Result(prop.name, False, str(error), "", case, prop.read)
+            return fails(str(error))
+        except (Ended, EOFError):
+            raise
+        except Exception as error:                               # a pair that is none, a vjp that cannot be called
+            return fails(f"the answer has not the form that was asked for ({type(error).__name__}: {error})")
     return Result(prop.name, True)
 
 
@@ -132,7 +140,7 @@ def judge(exercise, source, parts, variant, seed, credits, runner):
     ended = ""
     try:
         with runner as running:
-            functions, problems = running.load(source.cells, source.whole, wanted)
+            functions, problems = running.load(source.cells, source.whole, wanted, source.beside)
             answers = Answers(functions, running.peer)
             for part in wanted:
                 if part not in functions:

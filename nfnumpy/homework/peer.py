@@ -5,7 +5,7 @@ well, without the rest of nfnumpy.
 """
 import builtins
 
-from .protocol import ProtocolError, Shelf, decode, encode, read_frame, write_frame    # the child has no nfnumpy
+from .protocol import TEXT, ProtocolError, Shelf, decode, encode, read_frame, write_frame    # the child has no nfnumpy
 
 CALL = encode(("call", 0, "", ()), None)[:14]                    # how every call begins, and no answer
 
@@ -88,6 +88,6 @@ def serve(peer, reader, writer):
 
 def _text(error):
     try:
-        return str(error)
+        return str.__getitem__(str(error), slice(0, TEXT))       # a plain str, whatever came
     except Exception:                                            # a submission's exception may do anything, this too
         return "(an exception without a text)"

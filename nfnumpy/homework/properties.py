@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nfnumpy.homework.exercise import Fail, Property
-from nfnumpy.homework.runner import Raised
+from nfnumpy.homework.peer import Raised
 from nfnumpy.testing.causes import cause_of_log_det
 from nfnumpy.testing.common import show, some
 
@@ -24,13 +24,13 @@ SUPPORTING = {"alone": False, "share": 0.5}                      # what a map th
 class Call:
     """``call(answers, case, x)`` gives the outputs, named in `outputs`; x is the case's input of the name `argument`.
 
-    With `rows`, row i of every output belongs to row i of x.
+    `shows` are those of the case's inputs that a student sees who fails there; all, if empty.
     """
 
     call: Callable
     outputs: Sequence
     argument: str = "x"
-    rows: bool = True
+    shows: Sequence = ()
 
     def __call__(self, answers, case, x=None):
         """``{name: array}``, or `Fail` for what is no array of numbers, or not as many as asked for."""
@@ -141,7 +141,7 @@ def equals(call, output, name=None, suspects=None, **options):
     def check(answers, case, reference):
         expected = call(reference, case)
         agree(call(answers, case)[output], expected[output], output, suspects(case, expected) if suspects else ())
-    return Property(name or f"{output} has the values that it must have", check, **options)
+    return Property(name or f"{output} has the values that it must have", check, **{"shows": call.shows, **options})
 
 
 def shapes(call, name=None, **options):
@@ -155,7 +155,7 @@ def shapes(call, name=None, **options):
             if not np.isfinite(got[output]).all():
                 raise Fail(f"expected finite numbers, got {output} = {show(got[output])}",
                            usual_question(got[output], expected[output], lambda other: False))
-    return Property(name or f"{' and '.join(call.outputs)}: right shape, finite", check, **{**SUPPORTING, **options})
+    return Property(name or f"{' and '.join(call.outputs)}: right shape, finite", check, **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def rows_apart(call, name="a row does not see other rows", **options):
@@ -174,7 +174,7 @@ def rows_apart(call, name="a row does not see other rows", **options):
                 if not np.abs(whole[i] - single[0]).max(initial=0) <= tolerance * (1 + np.abs(single[0]).max(initial=0)):
                     raise Fail(f"{output} of row {i} is {show(whole[i])} in the batch and {show(single[0])} alone",
                                f"Row {i} changes when other rows do: is there a sum or a mean over the batch?")
-    return Property(name, check, **{**SUPPORTING, **options})
+    return Property(name, check, **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def leaves_inputs_alone(call, name="the caller's arrays stay as they were", **options):
@@ -187,7 +187,7 @@ def leaves_inputs_alone(call, name="the caller's arrays stay as they were", **op
         second = call(answers, case)
         if any(not np.array_equal(first[output], second[output], equal_nan=True) for output in call.outputs):
             raise Fail("the same call gave another result the second time", "What is kept, or drawn, between two calls?")
-    return Property(name, check, **{**SUPPORTING, **options})
+    return Property(name, check, **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def log_det_of_jacobian(call, output, log_det="log_det", name=None, **options):
@@ -205,7 +205,7 @@ def log_det_of_jacobian(call, output, log_det="log_det", name=None, **options):
             row = int(np.argmax(wrong))
             raise Fail(f"at row {row} {log_det} is {got[row]:.6g}, and log abs det of the Jacobian of your own {output} is "
                        f"{expected[row]:.6g}", cause_of_log_det(got, expected, J, x).strip())
-    return Property(name or f"{log_det} is that of the Jacobian of {output}", check, **{**SUPPORTING, **options})
+    return Property(name or f"{log_det} is that of the Jacobian of {output}", check, **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def undoes(call, first, output, name, **options):
@@ -218,7 +218,7 @@ def undoes(call, first, output, name, **options):
         start = getattr(case, first.argument)
         image = first(reference, case)[first.outputs[0]]
         agree(call(answers, case, image)[output], start, output)
-    return Property(name, check, **{**SUPPORTING, **options})
+    return Property(name, check, **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def sees_only(call, output, pattern, name, **options):
@@ -233,7 +233,7 @@ def sees_only(call, output, pattern, name, **options):
             raise Fail(f"{output} {a + 1} moves when {call.argument} {b + 1} does, which it must not see; in all "
                        f"{some(np.flatnonzero(seen.any(axis=1)) + 1, 'output')} see too much",
                        f"Output {a + 1} moves when input {b + 1} moves: what may it depend on?")
-    return Property(name, check, **{**SUPPORTING, **options})
+    return Property(name, check, **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def rows_of(value, x, name):

@@ -12,7 +12,7 @@ import types
 import numpy as np
 
 DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
-FRAME, DEPTH, ITEMS, DIMENSIONS, TEXT = 1 << 26, 8, 10_000, 8, 4_000      # limits: bytes, levels, entries, axes, characters
+FRAME, DEPTH, ITEMS, DIMENSIONS, TEXT = 1 << 24, 8, 10_000, 8, 4_000      # limits: bytes, levels, entries, axes, characters
 
 
 class ProtocolError(Exception):

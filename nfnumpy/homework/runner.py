@@ -1,7 +1,7 @@
 """Runs one submission of one exercise: in a process of its own, or, for the package's own tests, in this one.
 
 Both give the same interface: ``load(source)`` gives the submission's functions, to be called with plain values; `Raised`
-is what a function of theirs raised, `Ended` says that there is no submission any more, and why.
+(of `peer`) is what a function of theirs raised, `Ended` says that there is no submission any more, and why.
 """
 import contextlib
 import importlib.util
@@ -15,14 +15,14 @@ import sys
 import tempfile
 import threading
 import time
-import types
 
 from nfnumpy.homework.child import Submission
-from nfnumpy.homework.peer import Peer, Raised, over_pipe
+from nfnumpy.homework.peer import Peer, over_pipe
 from nfnumpy.homework.protocol import ProtocolError, read_frame, write_frame
 
 SECONDS = 20.0             # by the clock, for all of an exercise; references take some hundredths of one
 MEMORY, FILE, PRINTED = 2 << 30, 16 << 20, 4_000                 # bytes, bytes, characters
+ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
 CHILD = pathlib.Path(__file__).with_name("child.py")
 
 
@@ -30,7 +30,15 @@ class Ended(Exception):
     """The process of the submission is no more; the text says why."""
 
 
-class InProcess:
+class Runner:
+    """What both kinds have in common: a `peer`, and `printed`, the beginning of what the submission printed."""
+
+    def load(self, cells, whole, names, beside=()):
+        """``{name: function}`` of the submission made of these cells, and what went wrong: see `Submission.load`."""
+        return self.peer.call(0, "", (list(cells), whole, list(names), dict(beside)))
+
+
+class InProcess(Runner):
     """The submission in this process: quick, and for trusted sources only, those of the exercises themselves."""
 
     def __init__(self, name="submission"):
@@ -40,9 +48,6 @@ class InProcess:
         student.shelf.lend(submission.load, ())
         self.peer.exchange = student.handle
 
-    def load(self, cells, whole, names):
-        return self.peer.call(0, "", (list(cells), whole, list(names)))
-
     def __enter__(self):
         return self
 
@@ -50,7 +55,7 @@ class InProcess:
         self.peer.exchange = None
 
 
-class ChildProcess:
+class ChildProcess(Runner):
     """The submission in a process of its own, in a temporary folder, with limits; killed with all that it started.
 
     Parameters
@@ -67,29 +72,29 @@ class ChildProcess:
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="homework_", ignore_cleanup_errors=True)
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+        environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         environment.update({f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM")},
                            PYTHONHASHSEED="0", MPLBACKEND="Agg")
         apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-u", "-W", "ignore", str(CHILD), json.dumps(self.limits())], cwd=self.folder.name,
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **apart)
-        self.deadline, self.frames = time.monotonic() + self.seconds, queue.Queue()
-        threading.Thread(target=self._receive, daemon=True).start()
+        self.deadline, self.frames, self.over = time.monotonic() + self.seconds, queue.Queue(2), False
+        self.receiver = threading.Thread(target=self._receive, daemon=True)
         self.listener = threading.Thread(target=self._listen, daemon=True)
+        self.receiver.start()
         self.listener.start()
         self.peer.exchange = over_pipe(self.peer, self._read, self._write)
         return self
 
     def __exit__(self, *error):
         self.kill()
-        for stream in (self.process.stdin, ):
-            with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()
+        for thread, stream in ((self.receiver, self.process.stdout), (self.listener, self.process.stderr)):
+            if not thread.is_alive():                            # else a process that got away still holds the other end
                 stream.close()
         self.folder.cleanup()
-
-    def load(self, cells, whole, names):
-        return self.peer.call(0, "", (list(cells), whole, list(names)))
 
     def limits(self):
         """What the child asks of its system for itself."""
@@ -99,22 +104,30 @@ class ChildProcess:
 
     def kill(self):
         """End the process and everything in its group."""
+        self.over = True
         if os.name == "nt":
-            self.process.kill()
+            subprocess.run(["taskkill", "/F", "/T", "/PID", str(self.process.pid)], capture_output=True)
         else:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+        self.receiver.join(0.2)
         self.listener.join(0.2)
 
     def _receive(self):
         """A thread of its own: waiting with a time limit works for queues on every system, for pipes it does not."""
         try:
             while (frame := read_frame(self.process.stdout)) is not None:
-                self.frames.put(frame)
-            self.frames.put(None)
+                self._hand_over(frame)
+            self._hand_over(None)
         except (ProtocolError, OSError, ValueError) as error:
-            self.frames.put(error)
+            self._hand_over(error)
+
+    def _hand_over(self, frame):
+        """To the grader, who reads one frame at a time: a submission that sends more than it is asked for must wait."""
+        while not self.over:
+            with contextlib.suppress(queue.Full):
+                return self.frames.put(frame, timeout=0.1)
 
     def _listen(self):
         """Take what the submission prints, all of it, and keep the beginning."""
@@ -167,11 +180,3 @@ def processes_of_user(more=64):
         return sum(len(os.listdir(entry / "task")) for entry in mine) + more
     except (OSError, AttributeError):
         return None
-
-
-def answers(functions):
-    """The functions of a submission, as attributes."""
-    return types.SimpleNamespace(**functions)
-
-
-__all__ = ["ChildProcess", "Ended", "InProcess", "Raised", "answers"]

@@ -15,7 +15,7 @@ BITS = 2                                                         # the variant t
 def cases(rng, variant):
     """Straight lines, one of them falling; then drawn ones, and a curve."""
     for slope, x in ((2, [1]), (-2, [1]), (-2, [1, 0, -1])):
-        yield case(line(slope, -1), 1 - 2 * (slope < 0), np.array(x, float), variant, f"f(x) = {slope} x - 1")
+        yield case(line(slope, -1), 1 - 2 * (slope < 0), np.array(x, float), variant, f"{slope} x - 1")
     for n in (1, 2, 16):
         yield case(line(-rng.uniform(0.3, 3), rng.standard_normal()), -1, rng.standard_normal(n), variant)
         yield case(Sinh((1,)), 1, rng.standard_normal(n), variant)
@@ -51,7 +51,7 @@ def case(flow, sign, x, variant, text=None):
 
     model = nf.NormalizingFlow(flow, base)
     grid = np.sort(flow.inverse(np.linspace(-2.0, 4.0, 64)[:, None])[0][:, 0])     # six standard deviations each way
-    return Case({"x": x, "f": text, "density of z": "N(1, 1/4)"} if text else None, x=x, grid=grid,
+    return Case({"x": x, "f(x)": text, "density of z": "N(1, 1/4)"} if text else None, x=x, grid=grid,
                 f=lambda x: flow.forward(x[:, None])[0][:, 0], slope=of_inverse if variant == 1 else derivative,
                 log_prob_z=lambda z: base.log_prob(z[:, None]) / unit,
                 expected=lambda x: model.log_prob(x[:, None]) / unit, log_slope=lambda x: flow.forward(x[:, None])[1],

@@ -35,7 +35,7 @@ def case(x, flow, variant, show=False):
     def network(x):
         return shown(*flow.conditionals(x), variant)[0]
 
-    by_hand = {"x": x, "network(x)": network(x), "z": flow.forward(x)[0], "grad_z": grad_z, "grad_log_det": grad_log_det}
+    by_hand = {"x": x, "network(x)": network(x), "network(x), at the right x": network(x), "z": flow.forward(x)[0], "grad_z": grad_z, "grad_log_det": grad_log_det}
     return Case(by_hand if show else None, x=x, z=by_hand["z"], flow=flow, grad_z=grad_z, grad_log_det=grad_log_det,
                 network=network, network_vjp=lambda x: network_vjp(flow, x, variant))
 
@@ -74,9 +74,12 @@ def reference(case, variant):
                            gaussian_ar_vjp=lambda x, network_vjp: case.flow.forward_vjp(x))
 
 
-FORWARD = Call(lambda answers, case, x: answers.gaussian_ar_forward(x, case.network), ["z", "log_det"])
-INVERSE = Call(lambda answers, case, z: answers.gaussian_ar_inverse(z, case.network), ["x", "log_det"], argument="z")
-VALUES = Call(lambda answers, case, x: answers.gaussian_ar_vjp(x, case.network_vjp)[0], ["z", "log_det"])
+FORWARD = Call(lambda answers, case, x: answers.gaussian_ar_forward(x, case.network), ["z", "log_det"],
+               shows=["x", "network(x)"])
+INVERSE = Call(lambda answers, case, z: answers.gaussian_ar_inverse(z, case.network), ["x", "log_det"], argument="z",
+               shows=["z", "network(x), at the right x"])
+VALUES = Call(lambda answers, case, x: answers.gaussian_ar_vjp(x, case.network_vjp)[0], ["z", "log_det"],
+              shows=["x", "network(x)"])
 
 
 def gradients(weight_z, weight_log_det):
@@ -84,7 +87,8 @@ def gradients(weight_z, weight_log_det):
     def call(answers, case, x):
         _, vjp = answers.gaussian_ar_vjp(x, case.network_vjp)
         return vjp(weight_z * case.grad_z[:len(x)], weight_log_det * case.grad_log_det[:len(x)])
-    return Call(call, ["grad_x", "grad_theta"])
+    return Call(call, ["grad_x", "grad_theta"], shows=[
+        "x", "network(x)", *["grad_z"] * weight_z, *["grad_log_det"] * weight_log_det])
 
 
 def lower(case):

@@ -8,7 +8,7 @@ import numpy as np
 
 import nfnumpy as nf
 from nfnumpy.homework.exercise import Case, Exercise, Fail, Property, Wrong
-from nfnumpy.homework.runner import Raised
+from nfnumpy.homework.peer import Raised
 from nfnumpy.testing import broken
 
 # name in the hall: what to ask who does not catch it
