@@ -1,10 +1,11 @@
 """Every exercise of the homework: its reference and right answers get all points, its wrong answers lose some, and why."""
+import re
 import types
 
 import pytest
 
 from nfnumpy.homework import packs
-from nfnumpy.homework.judge import Answers, judge_part
+from nfnumpy.homework.judge import Answers, cases_of, check_all, judge_part
 from nfnumpy.homework.runner import InProcess
 
 CREDITS = {"opposite": 0.5, "false_alarm": 0.25}
@@ -70,7 +71,6 @@ def test_a_variant_wants_another_answer(slug, variant):
 def test_the_reference_itself_holds(slug):
     """The library, asked as a student is: its values are consistent with its own Jacobians and round trips."""
     exercise = EXERCISES[slug]
-    from nfnumpy.homework.judge import cases_of, check_all
     for part in exercise.parts:
         for case in cases_of(exercise, 0, 1):
             reference = exercise.reference(case, 0)
@@ -90,3 +90,21 @@ def test_an_exercise_is_complete(slug):
 def test_parts_have_names_of_their_own():
     names = [part for exercise in EXERCISES.values() for part in exercise.parts]
     assert len(names) == len(set(names))
+
+
+def test_the_page_shows_an_exercise_that_works(tmp_path, monkeypatch):
+    """The worked example of the page for authors, saved as it says."""
+    page = (packs.folder() / "README.md").read_text(encoding="utf-8")
+    template, checks = re.findall(r"^```\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "checks").mkdir()
+    (tmp_path / "scaling.py").write_text(template, encoding="utf-8")
+    (tmp_path / "checks" / "scaling.py").write_text(checks, encoding="utf-8")
+    (tmp_path / "points.json").write_text("{}")
+    monkeypatch.setattr(packs, "LECTURES", tmp_path)
+    exercise = packs.exercise("scaling")
+    for change in ({}, *exercise.right.values()):
+        assert verdicts(exercise, exercise.answer_of(0, change))["scaling_forward"].credit == 1
+    wrong, opposite = exercise.wrong[0], exercise.opposite[0]
+    result = failed(verdicts(exercise, exercise.answer_of(0, wrong.change))["scaling_forward"])[wrong.fails]
+    assert wrong.asks in result.question
+    assert verdicts(exercise, exercise.answer_of(0, opposite.change))["scaling_forward"].convention == opposite.sentence

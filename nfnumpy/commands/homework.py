@@ -77,8 +77,8 @@ def run_check(args):
                 print("\n" + "\n".join(feedback.part_lines(verdict, pack.points[slug][part], args.hints)))
     for remark in graded.remarks:
         print(f"\n{feedback.clean(remark)}")
-    held = all(result.holds for verdicts in graded.verdicts.values() for verdict in verdicts.values() for result in verdict.results)
-    return 0 if held and not graded.remarks else 1
+    parts = [verdict for verdicts in graded.verdicts.values() for verdict in verdicts.values()]
+    return 0 if all(verdict.held == len(verdict.results) for verdict in parts) and not graded.remarks else 1
 
 
 def one_submission(path, intake):

@@ -74,7 +74,8 @@ class Reader:
         path = pathlib.PurePosixPath(entry.filename.replace("\\", "/"))
         parts = inside + tuple(part for part in path.parts if part not in (".", "/"))
         if ".." in path.parts or path.is_absolute() or re.match(r"^[A-Za-z]:", entry.filename):
-            self.add(inside or ("(unknown)",), None, f"a path that leads out of the archive was refused: {entry.filename[:80]!r}")
+            self.add(inside or ("(unknown)",), None,
+                     f"a path that leads out of the archive was refused: {entry.filename[:80]!r}")
         elif any(ignored(part) for part in parts):
             return
         elif entry.is_dir() or not entry.filename.lower().endswith((*SUFFIXES, ".zip")):
@@ -86,10 +87,12 @@ class Reader:
             data = self.limited(archive, entry, limit)
             if data is None:
                 self.add(parts, None, f"{path.name} is larger than {limit >> 20} MB")
-            elif path.suffix.lower() == ".zip" and level <= NESTED:
-                self.archive(parts, io.BytesIO(data), level + 1)
             elif path.suffix.lower() != ".zip":
                 self.add(parts, data)
+            elif level < NESTED:
+                self.archive(parts, io.BytesIO(data), level + 1)
+            else:
+                self.add(parts, None, f"{path.name} is a zip in a zip in a zip, and was not opened")
 
     def limited(self, archive, entry, limit):
         """An entry's bytes, or None for more than the limit; all together are limited too."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from nfnumpy.homework.exercise import Fail, Property
-from nfnumpy.homework.peer import Raised
 from nfnumpy.testing.causes import cause_of_log_det
 from nfnumpy.testing.common import show, some
 
@@ -155,7 +154,8 @@ def shapes(call, name=None, **options):
             if not np.isfinite(got[output]).all():
                 raise Fail(f"expected finite numbers, got {output} = {show(got[output])}",
                            usual_question(got[output], expected[output], lambda other: False))
-    return Property(name or f"{' and '.join(call.outputs)}: right shape, finite", check, **{**SUPPORTING, "shows": call.shows, **options})
+    return Property(name or f"{' and '.join(call.outputs)}: right shape, finite", check,
+                    **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def rows_apart(call, name="a row does not see other rows", **options):
@@ -205,7 +205,8 @@ def log_det_of_jacobian(call, output, log_det="log_det", name=None, **options):
             row = int(np.argmax(wrong))
             raise Fail(f"at row {row} {log_det} is {got[row]:.6g}, and log abs det of the Jacobian of your own {output} is "
                        f"{expected[row]:.6g}", cause_of_log_det(got, expected, J, x).strip())
-    return Property(name or f"{log_det} is that of the Jacobian of {output}", check, **{**SUPPORTING, "shows": call.shows, **options})
+    return Property(name or f"{log_det} is that of the Jacobian of {output}", check,
+                    **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def undoes(call, first, output, name, **options):
@@ -254,12 +255,3 @@ def jacobian(function, x):
         narrow = (function(x + v / 2) - function(x - v / 2)) / STEP
         columns.append((4 * narrow - wide) / 3)                  # the error's leading term, h^2, cancels
     return np.stack(columns, axis=-1)
-
-
-def raises(call, exception):
-    """Whether ``call()`` raises an exception of that name."""
-    try:
-        call()
-    except Raised as error:
-        return error.kind == exception
-    return False

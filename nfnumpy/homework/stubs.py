@@ -3,6 +3,7 @@
 Students may check and draw with `nfnumpy.testing` and `nfnumpy.plot` in the file that they hand in; it costs them nothing,
 neither time nor points. The flows of nfnumpy, which are the answers, are not there. Loaded by the child process only.
 """
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -51,6 +52,8 @@ class Stub(types.ModuleType):
     def __getattr__(self, name):
         if name.startswith("__"):
             raise AttributeError(name)
+        if f"{self.__name__}.{name}" in QUIET:
+            return importlib.import_module(f"{self.__name__}.{name}")
         if self.__name__.startswith(QUIET):
             return Nothing()
         raise AttributeError(ABSENT.format(name=f"{self.__name__}.{name}"))

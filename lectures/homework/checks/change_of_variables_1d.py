@@ -133,8 +133,9 @@ EXERCISE = Exercise(
               "log p(x) has the values that it must have", asks="is a logarithm", credit=0),
         Wrong("no change of length", {" + np.log(np.abs(df(x)))": ""}, "log_density_1d",
               "log p(x) has the values that it must have", asks="change of length", credit=0),
-        Wrong("summed over the batch", {"return log": "return sum(np.log(np.abs(df(x)))) + log", " + np.log(np.abs(df(x)))\n": "\n"},
-              "log_density_1d", "a row does not see other rows", asks="sum or a mean over the batch", credit=0),
+        Wrong("summed over the batch", {
+            "return log": "return sum(np.log(np.abs(df(x)))) + log", " + np.log(np.abs(df(x)))\n": "\n"},
+            "log_density_1d", "a row does not see other rows", asks="sum or a mean over the batch", credit=0),
         Wrong("a column", {"return log_prob_z(f(x)) + np.log(np.abs(df(x)))":
                            "return (log_prob_z(f(x)) + np.log(np.abs(df(x))))[:, None]"},
               "log_density_1d", "log_p: right shape, finite", asks="too many")],

@@ -35,7 +35,8 @@ def case(x, flow, variant, show=False):
     def network(x):
         return shown(*flow.conditionals(x), variant)[0]
 
-    by_hand = {"x": x, "network(x)": network(x), "network(x), at the right x": network(x), "z": flow.forward(x)[0], "grad_z": grad_z, "grad_log_det": grad_log_det}
+    by_hand = {"x": x, "network(x)": network(x), "network(x), at the right x": network(x), "z": flow.forward(x)[0],
+               "grad_z": grad_z, "grad_log_det": grad_log_det}
     return Case(by_hand if show else None, x=x, z=by_hand["z"], flow=flow, grad_z=grad_z, grad_log_det=grad_log_det,
                 network=network, network_vjp=lambda x: network_vjp(flow, x, variant))
 
@@ -240,8 +241,9 @@ EXERCISE = Exercise(
     wrong=[
         Wrong("log_det with the other sign", {"return z, -log_sigma": "return z, log_sigma"}, "gaussian_ar_forward",
               "log_det has the values that it must have", asks="sign is wrong", credit=0.7),
-        Wrong("sigma squared", {"z = (x - mu) * np.exp(-log_sigma)\n    return": "z = (x - mu) * np.exp(-2 * log_sigma)\n    return"},
-              "gaussian_ar_forward", "z has the values that it must have", asks="variance", credit=0.65),
+        Wrong("sigma squared", {
+            "z = (x - mu) * np.exp(-log_sigma)\n    return": "z = (x - mu) * np.exp(-2 * log_sigma)\n    return"},
+            "gaussian_ar_forward", "z has the values that it must have", asks="variance", credit=0.65),
         Wrong("no exp", {"z = (x - mu) * np.exp(-log_sigma)\n    return": "z = (x - mu) / log_sigma\n    return"},
               "gaussian_ar_forward", "z has the values that it must have", asks="logarithm", credit=0.6),
         Wrong("log_det summed over the batch", {"return z, -log_sigma.sum(axis=1)": "return z, -log_sigma.sum()"},
@@ -291,7 +293,8 @@ EXERCISE = Exercise(
                     "z_j = scale_j(x_{1:j-1}) x_j + shift_j(x_{1:j-1}),      scale = exp(log_scale)",
                     "x_j = sigma_j(x_{1:j-1}) z_j + mu_j(x_{1:j-1})":
                     "x_j = (z_j - shift_j(x_{1:j-1})) / scale_j(x_{1:j-1})",
-                    "(mu, log_sigma), pull": "(shift, log_scale), pull", "pull(grad_mu, grad_log_sigma) ": "pull(grad_shift, grad_log_scale)"},
+                    "(mu, log_sigma), pull": "(shift, log_scale), pull",
+                    "pull(grad_mu, grad_log_sigma) ": "pull(grad_shift, grad_log_scale)"},
                    {"z = (x - mu) * np.exp(-log_sigma)": "z = x * np.exp(log_sigma) + mu",
                     "return z, -log_sigma": "return z, log_sigma", "return x, log_sigma": "return x, -log_sigma",
                     "np.exp(log_sigma[:, j]) * z[:, j] + mu[:, j]": "(z[:, j] - mu[:, j]) / np.exp(log_sigma[:, j])",
@@ -300,19 +303,23 @@ EXERCISE = Exercise(
                     "return (z, -log_sigma": "return (z, log_sigma"}),
         2: Variant({"mu, log_sigma = network(x)          both": "mu, log_precision = network(x)      both",
                     "sigma = exp(log_sigma)": "1 / sigma^2 = exp(log_precision)",
-                    "(mu, log_sigma), pull": "(mu, log_precision), pull", "pull(grad_mu, grad_log_sigma) ": "pull(grad_mu, grad_log_precision)"},
+                    "(mu, log_sigma), pull": "(mu, log_precision), pull",
+                    "pull(grad_mu, grad_log_sigma) ": "pull(grad_mu, grad_log_precision)"},
                    {"np.exp(-log_sigma)": "np.exp(log_sigma / 2)", "-log_sigma.sum(axis=1)": "log_sigma.sum(axis=1) / 2",
                     "np.exp(log_sigma[:, j])": "np.exp(-log_sigma[:, j] / 2)",
                     "return x, log_sigma.sum(axis=1)": "return x, -log_sigma.sum(axis=1) / 2",
                     "-grad_z * z - grad_log_det[:, None]": "(grad_z * z + grad_log_det[:, None]) / 2"}),
         3: Variant({"column j depends on the columns before j of x": "column j depends on the columns after j of x",
                     "x_{1:j-1}": "x_{j+1:m}",
-                    "before = np.concatenate([np.zeros((len(x), 1)), np.cumsum(x, axis=1)[:, :-1]], axis=1)\n        return np.sin(before), np.tanh(before)":
-                    "after = x.sum(axis=1, keepdims=True) - np.cumsum(x, axis=1)\n        return np.sin(after), np.tanh(after)"},
+                    "before = np.concatenate([np.zeros((len(x), 1)), np.cumsum(x, axis=1)[:, :-1]], axis=1)\n"
+                    "        return np.sin(before), np.tanh(before)":
+                    "after = x.sum(axis=1, keepdims=True) - np.cumsum(x, axis=1)\n"
+                    "        return np.sin(after), np.tanh(after)"},
                    {"in range(z.shape[1])": "in reversed(range(z.shape[1]))"}),
         4: Variant({"mu, log_sigma = network(x)          both": "mu, r = network(x)                  both",
                     "sigma = exp(log_sigma)": "sigma = log(1 + exp(r))",
-                    "(mu, log_sigma), pull": "(mu, r), pull", "pull(grad_mu, grad_log_sigma) ": "pull(grad_mu, grad_r)         "},
+                    "(mu, log_sigma), pull": "(mu, r), pull",
+                    "pull(grad_mu, grad_log_sigma) ": "pull(grad_mu, grad_r)         "},
                    {"mu, log_sigma = network(x)": "mu, r = network(x)\n    log_sigma = np.log(np.logaddexp(0, r))",
                     "(mu, log_sigma), pull = network_vjp(x)":
                     "(mu, r), pull = network_vjp(x)\n    log_sigma = np.log(np.logaddexp(0, r))",
