@@ -1,6 +1,7 @@
 """Submissions that want points without an answer, or do harm: one real process for each kind of attack.
 
-None of them is looked for. The process that runs a submission has nothing worth having, and the grader decides on numbers.
+None of them is looked for. The process that runs a submission has nothing worth having, and the grader decides on
+numbers.
 """
 import json
 import textwrap
@@ -133,7 +134,8 @@ def test_answers_at_the_visible_inputs_only_get_nothing():
     """All that `check` shows a student, learned by heart."""
     cases = packs.exercise("change_of_variables_1d").cases
     known = [case for case in cases(np.random.default_rng(0), 0) if not case.hidden]
-    table = {(tuple(case.x), round(float(case.f(np.zeros(1) + 2)[0]), 6)): case.expected(case.x).tolist() for case in known}
+    table = {(tuple(case.x), round(float(case.f(np.zeros(1) + 2)[0]), 6)): case.expected(case.x).tolist()
+             for case in known}
     verdict, _ = verdict_of(f"""
         import numpy as np
         table = {table!r}

@@ -60,7 +60,8 @@ def test_check_gives_as_much_help_as_it_may(tmp_path, capsys):
     for hints in "012":
         assert main(["homework", "check", str(tmp_path / "hw"), "--hints", hints]) == 1
         printed.append(capsys.readouterr().out)
-    assert all("5 of 7 properties" in out and "x = [[1., 2.]]" in out and "expected log_det[0]" in out for out in printed)
+    always = "5 of 7 properties", "x = [[1., 2.]]", "expected log_det[0]"
+    assert all(piece in out for out in printed for piece in always)
     assert ["which direction" in out for out in printed] == [False, True, True]
     assert ["Read again: slide" in out for out in printed] == [False, False, True]
     assert not any("exp(" in out for out in printed)             # no level has a formula
@@ -101,9 +102,9 @@ def test_regrade_one_exercise_keeps_the_others(tmp_path, monkeypatch):
 
 def test_points_do_not_depend_on_the_order(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for name in ("a", "b"):
-        hand_in(tmp_path / "one" / name, gaussian_ar={"-log_sigma": "log_sigma"} if name == "a" else {})
-        hand_in(tmp_path / "two" / {"a": "z", "b": "b"}[name], gaussian_ar={"-log_sigma": "log_sigma"} if name == "a" else {})
+    for folder, name, change in (("one", "a", {"-log_sigma": "log_sigma"}), ("two", "z", {"-log_sigma": "log_sigma"}),
+                                 ("one", "b", {}), ("two", "b", {})):
+        hand_in(tmp_path / folder / name, gaussian_ar=change)
     found = []
     for folder in ("one", "two"):
         assert main(["homework", "grade", folder, "--out", f"{folder}.csv"]) == 0
@@ -112,7 +113,9 @@ def test_points_do_not_depend_on_the_order(tmp_path, monkeypatch):
 
 
 def test_which_variant_is_graded(tmp_path, monkeypatch, capsys):
-    """What the first lines say, if they agree; a pasted answer to variant 0 fails, and a false first line does not help."""
+    """What the first lines say, if they agree; a pasted answer to variant 0 fails, and a false first line does not
+    help.
+    """
     monkeypatch.chdir(tmp_path)
     hand_in(tmp_path / "all" / "pasted", variant=1)
     assert main(["homework", "grade", "all", "--quiet"]) == 0
@@ -122,7 +125,8 @@ def test_which_variant_is_graded(tmp_path, monkeypatch, capsys):
     assert "say --variant" in capsys.readouterr().err
     assert main(["homework", "grade", "all", "--variant", "1", "--quiet"]) == 0
     rows = {row["submission"]: row for row in table("grades.csv")}
-    assert rows["liar"]["total"] == rows["pasted"]["total"] and "graded was classroom 1, variant 1" in rows["liar"]["remarks"]
+    assert rows["liar"]["total"] == rows["pasted"]["total"]
+    assert "graded was classroom 1, variant 1" in rows["liar"]["remarks"]
 
 
 def test_points_are_a_teachers_and_checked(tmp_path):

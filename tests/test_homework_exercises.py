@@ -1,4 +1,5 @@
-"""Every exercise of the homework: its reference and right answers get all points, its wrong answers lose some, and why."""
+"""Every exercise of the homework: its reference and right answers get all points, its wrong answers lose some, and why.
+"""
 import re
 import types
 
@@ -29,7 +30,8 @@ def told(verdict):
     return {name: (result.seen, result.question) for name, result in failed(verdict).items()}
 
 
-@pytest.mark.parametrize("slug, name", [(slug, name) for slug in EXERCISES for name in ["the answer", *EXERCISES[slug].right]])
+@pytest.mark.parametrize("slug, name", [(slug, name) for slug in EXERCISES
+                                        for name in ["the answer", *EXERCISES[slug].right]])
 def test_right_answers_get_all_points(slug, name):
     exercise = EXERCISES[slug]
     source = exercise.answer_of(0, exercise.right.get(name, {}))

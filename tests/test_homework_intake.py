@@ -1,4 +1,5 @@
-"""What learning platforms and students hand in: whose files are whose, encodings, copies, archives that would do harm."""
+"""What learning platforms and students hand in: whose files are whose, encodings, copies, archives that would do harm.
+"""
 import io
 import json
 import zipfile
@@ -32,9 +33,11 @@ def read(tmp_path, files):
 
 def test_moodle_as_it_comes(tmp_path):
     found, problems = read(tmp_path, {
-        "Mia Li_17_assignsubmission_file_/gaussian_ar.py": "x = 1", "Ωmega Ünal_18_assignsubmission_file_/hw (1).py": "x = 1",
+        "Mia Li_17_assignsubmission_file_/gaussian_ar.py": "x = 1",
+        "Ωmega Ünal_18_assignsubmission_file_/hw (1).py": "x = 1",
         "张伟_19_assignsubmission_file_/deep/er/gaussian_ar.py": "x = 1", "__MACOSX/._gaussian_ar.py": "x",
-        "Flat File_20_assignsubmission_file_write_property.py": "x = 1", "Empty_21_assignsubmission_file_/essay.pdf": "%PDF",
+        "Flat File_20_assignsubmission_file_write_property.py": "x = 1",
+        "Empty_21_assignsubmission_file_/essay.pdf": "%PDF",
         "Zip In Zip_22_assignsubmission_file_/all.zip": zipped({"a/gaussian_ar.py": "x = 2", ".DS_Store": "x"})})
     assert found == {"Mia Li_17": ["gaussian_ar.py"], "Ωmega Ünal_18": ["hw (1).py"], "张伟_19": ["gaussian_ar.py"],
                      "Flat File_20": ["write_property.py"], "Empty_21": [], "Zip In Zip_22": ["gaussian_ar.py"]}
@@ -69,7 +72,8 @@ def test_archives_that_would_do_harm(tmp_path, monkeypatch):
     monkeypatch.setattr(intake, "FILE", 1000)
     monkeypatch.setattr(intake, "ALL", 10_000)
     found, problems = read(tmp_path, {
-        "mia/gaussian_ar.py": "x = 1", "../../evil/gaussian_ar.py": "x", "/etc/gaussian_ar.py": "x", "C:/x/gaussian_ar.py": "x",
+        "mia/gaussian_ar.py": "x = 1", "../../evil/gaussian_ar.py": "x", "/etc/gaussian_ar.py": "x",
+        "C:/x/gaussian_ar.py": "x",
         "bomb/gaussian_ar.py": "#" * 5000, "nested/a.zip": zipped({"b.zip": zipped({"c.zip": zipped({"d.py": "x"})})}),
         "broken/a.zip": "PK no zip"})
     assert found["mia"] == ["gaussian_ar.py"] and not (tmp_path.parent / "evil").exists()
@@ -118,6 +122,7 @@ def test_not_started_is_a_matter_of_syntax():
 
 
 def test_a_notebook_with_its_own_commands():
-    cells = [{"cell_type": "markdown", "source": ["# a"]}, {"cell_type": "code", "source": ["%matplotlib inline\n", "x = 1"]},
+    cells = [{"cell_type": "markdown", "source": ["# a"]},
+             {"cell_type": "code", "source": ["%matplotlib inline\n", "x = 1"]},
              {"cell_type": "code", "source": "%%timeit\nx"}, {"cell_type": "code", "source": "!pip install y\nnp.abs?"}]
     assert read_source("a.ipynb", json.dumps({"cells": cells}).encode()).cells == ["\nx = 1", "", "\n"]

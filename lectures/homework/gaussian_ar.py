@@ -47,7 +47,7 @@ def gaussian_ar_vjp(x, network_vjp):
 
         grad_x, grad_theta = vjp(grad_z, grad_log_det)
 
-    which takes the gradients of a scalar loss with respect to z, (n, m), and log_det, (n,), and returns those with respect
-    to x, (n, m), along both ways on which x reaches the loss, and to the network's parameters, (n_params,).
+    which takes the gradients of a scalar loss with respect to z, (n, m), and log_det, (n,), and returns those with
+    respect to x, (n, m), along both ways on which x reaches the loss, and to the network's parameters, (n_params,).
     """
     raise NotImplementedError

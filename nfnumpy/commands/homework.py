@@ -1,4 +1,6 @@
-"""``python -m nfnumpy homework``: `new` hands exercises out, `check` tells a student how far they are, `grade` grades all."""
+"""``python -m nfnumpy homework``: `new` hands exercises out, `check` tells a student how far they are, `grade` grades
+all.
+"""
 import pathlib
 
 from nfnumpy.commands import common

@@ -1,7 +1,7 @@
 """The process that runs a submission: it loads the file, is called with inputs, and answers with plain numbers.
 
-Started by `nfnumpy.homework.runner` as ``python -I child.py LIMITS`` in a temporary folder. There is nothing in it that is
-worth looking for: no expected value, no seed, no points, and of nfnumpy no more than this file's neighbours.
+Started by `nfnumpy.homework.runner` as ``python -I child.py LIMITS`` in a temporary folder. There is nothing in it
+that is worth looking for: no expected value, no seed, no points, and of nfnumpy no more than this file's neighbours.
 """
 import ast
 import json

@@ -65,8 +65,8 @@ class Property:
 class Wrong:
     """A wrong answer to be expected: `change` of the exercise's answer, ``{old text: new text}``.
 
-    It must lose points in `part`, by the property `fails`; with `asks`, a piece of the question that its symptom raises.
-    `credit` is what it may still earn of the part, 0 to 1, at most.
+    It must lose points in `part`, by the property `fails`; with `asks`, a piece of the question that its symptom
+    raises. `credit` is what it may still earn of the part, 0 to 1, at most.
     """
 
     name: str

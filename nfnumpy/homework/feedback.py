@@ -1,7 +1,7 @@
 """What a student reads: how many properties hold, the smallest counterexample, and as much help as the level allows.
 
-Level 0 is the property and a counterexample, level 1 the question that the symptom asks, level 2 the slide to read again.
-No level has a formula, and none has anything of the hidden inputs but their shapes.
+Level 0 is the property and a counterexample, level 1 the question that the symptom asks, level 2 the slide to read
+again. No level has a formula, and none has anything of the hidden inputs but their shapes.
 """
 import numpy as np
 
@@ -100,7 +100,8 @@ def summary(graded):
 
 def markdown(graded, level):
     """The feedback file of one submission."""
-    lines = [f"# {clean(graded.name)}", "", f"{graded.total:g} of {graded.pack.total:g} points ({graded.pack.title})", ""]
+    lines = [f"# {clean(graded.name)}", "",
+             f"{graded.total:g} of {graded.pack.total:g} points ({graded.pack.title})", ""]
     lines += [f"- {clean(remark)}" for remark in graded.remarks] + [""] * bool(graded.remarks)
     for slug, verdicts in graded.verdicts.items():
         lines += [f"## {graded.pack.exercises[slug].title}", "", "```text"]

@@ -37,13 +37,15 @@ def grade(submission, pack, seed, only=None, runner=ChildProcess):
         parts = list(pack.points[slug])
         source = sources.get(slug)
         if source is None:
-            verdicts[slug] = {part: PartVerdict(part, "missing", reason="no file was handed in for it") for part in parts}
+            reason = "no file was handed in for it"
+            verdicts[slug] = {part: PartVerdict(part, "missing", reason=reason) for part in parts}
             continue
         remarks += mismatch(source, pack, slug)
         begun = started(source.cells, parts, templates_of(source, pack, slug))
         beside = others(submission.sources, source)
         source = dataclasses.replace(source, started=begun, beside=beside)       # one file may hold several exercises
-        verdicts[slug] = judge(pack.exercises[slug], source, parts, pack.variant_of(slug), seed, pack.credits, runner(slug))
+        verdicts[slug] = judge(pack.exercises[slug], source, parts, pack.variant_of(slug), seed, pack.credits,
+                               runner(slug))
         reasons = dict.fromkeys(verdict.reason for verdict in verdicts[slug].values() if verdict.reason)
         remarks += [f"{slug}: {reason}" for reason in reasons]
     return Graded(submission.name, pack, verdicts, remarks)
@@ -80,6 +82,6 @@ def pack_of(submissions, name=None, variant=None, points=None):
     if name is None and len(names) > 1:
         raise ValueError(f"the submissions are of different packs, {', '.join(names)}: say --pack, which one to grade")
     if variant is None and len(variants) > 1:
-        raise ValueError(f"the submissions are of different variants, {', '.join(map(str, variants))}: say --variant, which "
-                         "one was asked for")
-    return Pack(name or (names[0] if names else "week"), variant if variant is not None else (variants or [0])[0], points)
+        raise ValueError(f"the submissions are of different variants, {', '.join(map(str, variants))}: say --variant, "
+                         "which one was asked for")
+    return Pack(name or (names or ["week"])[0], (variants or [0])[0] if variant is None else variant, points)

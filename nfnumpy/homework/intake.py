@@ -1,7 +1,7 @@
 """From a folder or a zip as a learning platform gives it to submissions: whose files are whose, in plain bytes.
 
-Nothing is unpacked to the disk, so that a path in an archive leads nowhere; only .py and .ipynb files are read, each up to
-a limit, whatever size an archive claims for it.
+Nothing is unpacked to the disk, so that a path in an archive leads nowhere; only .py and .ipynb files are read, each
+up to a limit, whatever size an archive claims for it.
 """
 import dataclasses
 import io
@@ -30,7 +30,8 @@ class Submission:
 
 
 class Reader:
-    """Collects ``(path parts, bytes)``; bytes are None for a folder or a file that is not read, with a problem or none."""
+    """Collects ``(path parts, bytes)``; bytes are None for a folder or a file that is not read, with a problem or none.
+    """
 
     def __init__(self):
         self.entries, self.bytes = [], 0
@@ -148,8 +149,8 @@ def read_submissions(path, exercises):
 def unwrapped(entries):
     """Without a folder around everything, as some archives have one: it holds folders only, and is no student's."""
     tops = {parts[0] for parts, *_ in entries}
-    while len(tops) == 1 and all(len(parts) > 2 or data is None and len(parts) < 2 for parts, data, _ in entries) and any(
-            len(parts) > 2 for parts, *_ in entries) and not MOODLE.match(next(iter(tops))):
+    while (len(tops) == 1 and all(len(parts) > 2 or data is None and len(parts) < 2 for parts, data, _ in entries)
+           and any(len(parts) > 2 for parts, *_ in entries) and not MOODLE.match(next(iter(tops)))):
         entries = [(parts[1:], data, problem) for parts, data, problem in entries if len(parts) > 1]
         tops = {parts[0] for parts, *_ in entries}
     return entries

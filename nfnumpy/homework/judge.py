@@ -1,4 +1,6 @@
-"""From a submission's functions to points: which properties hold, at which input the others fail, and what that is worth."""
+"""From a submission's functions to points: which properties hold, at which input the others fail, and what that is
+worth.
+"""
 import dataclasses
 import types
 
@@ -25,7 +27,9 @@ class Result:
 
 @dataclasses.dataclass
 class PartVerdict:
-    """Of one part: `state` is "done", "not started", "missing" or "failed" (nothing could be tested; `reason` says why)."""
+    """Of one part: `state` is "done", "not started", "missing" or "failed" (nothing could be tested; `reason` says
+    why).
+    """
 
     name: str
     state: str = "done"
@@ -129,7 +133,8 @@ def keeps(exercise, part, answers, seed, opposite):
 
 
 def judge(exercise, source, parts, variant, seed, credits, runner):
-    """``{part: PartVerdict}`` of a submission's source, a list of cells, by the given runner; never raises for what it does.
+    """``{part: PartVerdict}`` of a submission's source, a list of cells, by the given runner; never raises for what it
+    does.
 
     `source` has `cells`, `whole` (a .py file, not a notebook) and `started`, the parts that differ from the template.
     """

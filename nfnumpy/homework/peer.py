@@ -1,7 +1,7 @@
 """Two sides that call each other's functions: the grader, and whatever runs a submission.
 
-A call is one frame, and so is its answer; before it answers, the called side may call back. Loaded by the child process as
-well, without the rest of nfnumpy.
+A call is one frame, and so is its answer; before it answers, the called side may call back. Loaded by the child
+process as well, without the rest of nfnumpy.
 """
 import builtins
 
@@ -21,14 +21,14 @@ class Raised(Exception):
 class Peer:
     """One side. `exchange(data)` sends a call and gives the answer, serving calls from the other side meanwhile.
 
-    `catch` are the exceptions of this side's functions that are told to the other one; `where(error)` says in which line
-    they happened; a `student` side raises what its callbacks raised as the builtin exception of that name.
+    `catch` are the exceptions of this side's functions that are told to the other one; `where(error)` says in which
+    line they happened; a `student` side raises what its callbacks raised as the builtin exception of that name.
     """
 
     def __init__(self, exchange=None, catch=Exception, where=lambda error: "", student=False):
         self.shelf, self.exchange = Shelf(any_object=student), exchange
         self.catch, self.where, self.student = catch, where, student
-        self.changed = []                                        # of the last call: which arguments are not what they were
+        self.changed = []                                    # of the last call: which arguments are not what they were
 
     def call(self, number, name, args):
         """The value of the other side's function, or of one of its methods."""

@@ -1,6 +1,7 @@
 """Properties that many exercises share, each made from a `Call`: what to call, and what its outputs are named.
 
-They compare, they never trust: outputs are plain arrays that came over a pipe, and every expected value is computed here.
+They compare, they never trust: outputs are plain arrays that came over a pipe, and every expected value is computed
+here.
 """
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -11,9 +12,9 @@ from nfnumpy.homework.exercise import Fail, Property
 from nfnumpy.testing.causes import cause_of_log_det
 from nfnumpy.testing.common import show, some
 
-# Sums in another order, a solve for an inverse, a log-determinant by slogdet: all of it within a millionth of a good answer.
+# Sums in another order, a solve for an inverse, a log-determinant by slogdet: all within a millionth of a good answer.
 TOLERANCE = 1e-6
-SINGLE = 1e-2                                                    # of answers in float32, which get a note and not a failure
+SINGLE = 1e-2                                                    # of float32 answers, which get a note and no failure
 # Central differences, extrapolated once: h^4 = 1e-12 of a fifth derivative, and 1e-16 / h = 1e-13 from rounding.
 STEP = 1e-3
 SUPPORTING = {"alone": False, "share": 0.5}                      # what a map that does nothing has, too
@@ -82,7 +83,8 @@ def shape_question(got, expected):
     if expected.ndim and not got.ndim:
         return "One number for the whole batch: what belongs to each sample?"
     if got.shape == (*expected.shape, 1):
-        return "A column (n, 1) for (n,): added to something of shape (n,) it silently makes (n, n). Which axis is too many?"
+        return ("A column (n, 1) for (n,): added to something of shape (n,) it silently makes (n, n). Which axis is "
+                "too many?")
     if got.ndim == expected.ndim and got.shape == expected.shape[::-1]:
         return "Turned round: are samples rows?"
     return ""
@@ -168,17 +170,20 @@ def rows_apart(call, name="a row does not see other rows", **options):
             for output in call.outputs:
                 whole, single = together[output], alone[output]
                 if not whole.ndim or len(whole) != len(x) or not single.ndim or len(single) != 1:
-                    raise Fail(f"{output}: expected one entry for each of {len(x)} rows, got shape {whole.shape}, and of "
-                               f"one row shape {single.shape}", "What belongs to each sample?")
+                    raise Fail(f"{output}: expected one entry for each of {len(x)} rows, got shape {whole.shape}, and "
+                               f"of one row shape {single.shape}", "What belongs to each sample?")
                 tolerance = SINGLE if whole.dtype == np.float32 else TOLERANCE
-                if not np.abs(whole[i] - single[0]).max(initial=0) <= tolerance * (1 + np.abs(single[0]).max(initial=0)):
+                size = 1 + np.abs(single[0]).max(initial=0)
+                if not np.abs(whole[i] - single[0]).max(initial=0) <= tolerance * size:
                     raise Fail(f"{output} of row {i} is {show(whole[i])} in the batch and {show(single[0])} alone",
                                f"Row {i} changes when other rows do: is there a sum or a mean over the batch?")
     return Property(name, check, **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def leaves_inputs_alone(call, name="the caller's arrays stay as they were", **options):
-    """Property: the arrays and lists that were passed in are not written to, and the second call gives what the first did."""
+    """Property: the arrays and lists that were passed in are not written to, and the second call gives what the first
+    did.
+    """
     def check(answers, case, reference):
         first = call(answers, case)
         if any(answers.changed()):
@@ -186,12 +191,15 @@ def leaves_inputs_alone(call, name="the caller's arrays stay as they were", **op
                        "Is something written into an array that belongs to the caller?")
         second = call(answers, case)
         if any(not np.array_equal(first[output], second[output], equal_nan=True) for output in call.outputs):
-            raise Fail("the same call gave another result the second time", "What is kept, or drawn, between two calls?")
+            raise Fail("the same call gave another result the second time",
+                       "What is kept, or drawn, between two calls?")
     return Property(name, check, **{**SUPPORTING, "shows": call.shows, **options})
 
 
 def log_det_of_jacobian(call, output, log_det="log_det", name=None, **options):
-    """Property: `log_det` is log abs det of the Jacobian of `output`, taken from the answer's own values by differences."""
+    """Property: `log_det` is log abs det of the Jacobian of `output`, taken from the answer's own values by
+    differences.
+    """
     def check(answers, case, reference):
         x, value = getattr(case, call.argument), call(answers, case)
         J = jacobian(lambda x: rows_of(call(answers, case, x)[output], x, output), x)
@@ -203,8 +211,8 @@ def log_det_of_jacobian(call, output, log_det="log_det", name=None, **options):
         wrong = ~(np.abs(got - expected) <= tolerance * (1 + np.abs(expected)))
         if wrong.any():
             row = int(np.argmax(wrong))
-            raise Fail(f"at row {row} {log_det} is {got[row]:.6g}, and log abs det of the Jacobian of your own {output} is "
-                       f"{expected[row]:.6g}", cause_of_log_det(got, expected, J, x).strip())
+            raise Fail(f"at row {row} {log_det} is {got[row]:.6g}, and log abs det of the Jacobian of your own "
+                       f"{output} is {expected[row]:.6g}", cause_of_log_det(got, expected, J, x).strip())
     return Property(name or f"{log_det} is that of the Jacobian of {output}", check,
                     **{**SUPPORTING, "shows": call.shows, **options})
 
@@ -212,8 +220,8 @@ def log_det_of_jacobian(call, output, log_det="log_det", name=None, **options):
 def undoes(call, first, output, name, **options):
     """Property: ``call`` at what the reference's `first` gives leads back to where that started.
 
-    Both are Calls; `output` of `call` must equal the input of `first`. The reference is given upstream, so that a mistake
-    in one function is not counted twice.
+    Both are Calls; `output` of `call` must equal the input of `first`. The reference is given upstream, so that a
+    mistake in one function is not counted twice.
     """
     def check(answers, case, reference):
         start = getattr(case, first.argument)

@@ -1,8 +1,8 @@
 """Plain values over a pipe: what the grader and the process that runs a submission say to each other.
 
-Nothing here is pickled, and nothing that comes in is trusted: a value is None, a truth value, a number, a short text, an
-array of numbers, a list, tuple or dict of values, or a *handle*, the number of a function that stays on the other side and
-can be called there. A frame is its length and then its bytes; both lengths and depths are limited.
+Nothing here is pickled, and nothing that comes in is trusted: a value is None, a truth value, a number, a short text,
+an array of numbers, a list, tuple or dict of values, or a *handle*, the number of a function that stays on the other
+side and can be called there. A frame is its length and then its bytes; both lengths and depths are limited.
 
 The grader and its child process both load this file, the child without the rest of nfnumpy.
 """
@@ -12,7 +12,8 @@ import types
 import numpy as np
 
 DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
-FRAME, DEPTH, ITEMS, DIMENSIONS, TEXT = 1 << 24, 8, 10_000, 8, 4_000      # limits: bytes, levels, entries, axes, characters
+# Limits: bytes of a frame, levels of nesting, entries of a list, axes of an array, characters of a text.
+FRAME, DEPTH, ITEMS, DIMENSIONS, TEXT = 1 << 24, 8, 10_000, 8, 4_000
 
 
 class ProtocolError(Exception):

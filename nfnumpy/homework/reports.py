@@ -1,4 +1,6 @@
-"""What a teacher takes away: a table for a spreadsheet, everything as JSON, Gradescope's format, a page for each student."""
+"""What a teacher takes away: a table for a spreadsheet, everything as JSON, Gradescope's format, a page for each
+student.
+"""
 import csv
 import io
 import json
@@ -20,7 +22,8 @@ def rows_of(graded):
 
 def part_record(verdict, points):
     return {"points": round(verdict.credit * points, 2), "of": points, "state": verdict.state, "held": verdict.held,
-            "properties": len(verdict.results), "failed": [result.name for result in verdict.results if not result.holds],
+            "properties": len(verdict.results),
+            "failed": [result.name for result in verdict.results if not result.holds],
             "convention": verdict.convention, "reason": clean(verdict.reason)}
 
 
@@ -35,7 +38,8 @@ def as_csv(rows, slugs):
     writer.writerow(["submission", *slugs, "total", "remarks"])
     for row in rows:
         points = [f"{row['points'][slug]:g}" for slug in slugs]
-        writer.writerow([safe_cell(row["submission"]), *points, f"{row['total']:g}", safe_cell("; ".join(row["remarks"]))])
+        remarks = safe_cell("; ".join(row["remarks"]))
+        writer.writerow([safe_cell(row["submission"]), *points, f"{row['total']:g}", remarks])
     return text.getvalue()
 
 
@@ -45,8 +49,8 @@ def safe_cell(text):
 
 
 def as_json(rows, pack, seed):
-    return json.dumps({"pack": pack.name, "version": pack.version, "variant": pack.variant, "seed": seed, "of": pack.total,
-                       "submissions": rows}, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps({"pack": pack.name, "version": pack.version, "variant": pack.variant, "seed": seed,
+                       "of": pack.total, "submissions": rows}, ensure_ascii=False, indent=1) + "\n"
 
 
 def gradescope(one, level):
@@ -66,7 +70,8 @@ def read_earlier(path, pack):
         rows = {row["submission"]: row for row in earlier["submissions"]}
         same = (earlier["pack"], earlier["variant"]) == (pack.name, pack.variant)
     except FileNotFoundError:
-        raise ValueError(f"--only: {path} is missing: it holds the other exercises' points; grade all of them first") from None
+        raise ValueError(f"--only: {path} is missing: it holds the other exercises' points; grade all of them "
+                         "first") from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: expected what an earlier grading wrote") from error
     if not same:
@@ -79,9 +84,10 @@ def merged(rows, earlier, only, pack):
     """New points of one exercise, all others as they were; a submission that is new has the others' at 0."""
     result = []
     for row in rows:
-        old = earlier.get(row["submission"], {"points": {}, "exercises": {}, "remarks": ["new since the first grading"]})
-        points = {slug: row["points"][slug] if slug == only else old["points"].get(slug, 0) for slug in pack.exercises}
-        parts = {slug: row["exercises"][slug] if slug == only else old["exercises"].get(slug, {}) for slug in pack.exercises}
+        new = {"points": {}, "exercises": {}, "remarks": ["new since the first grading"]}
+        old = earlier.get(row["submission"], new)
+        points = {slug: (row if slug == only else old)["points"].get(slug, 0) for slug in pack.exercises}
+        parts = {slug: (row if slug == only else old)["exercises"].get(slug, {}) for slug in pack.exercises}
         result.append({"submission": row["submission"], "points": points, "total": round(sum(points.values()), 2),
                        "remarks": list(dict.fromkeys([*(r for r in old["remarks"] if not r.startswith(f"{only}: ")),
                                                       *row["remarks"]])), "exercises": parts})
@@ -118,7 +124,9 @@ def write_pages(graded, folder, level):
 
 
 def write_gradescope(graded, beside, level):
-    """``results.json`` beside the table, as Gradescope wants it, which grades one at a time; of several, a folder of them."""
+    """``results.json`` beside the table, as Gradescope wants it, which grades one at a time; of several, a folder of
+    them.
+    """
     if len(graded) == 1:
         (beside / "results.json").write_text(gradescope(graded[0], level), encoding="utf-8", newline="\n")
         return beside / "results.json"

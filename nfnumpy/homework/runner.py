@@ -1,7 +1,7 @@
 """Runs one submission of one exercise: in a process of its own, or, for the package's own tests, in this one.
 
-Both give the same interface: ``load(source)`` gives the submission's functions, to be called with plain values; `Raised`
-(of `peer`) is what a function of theirs raised, `Ended` says that there is no submission any more, and why.
+Both give the same interface: ``load(source)`` gives the submission's functions, to be called with plain values;
+`Raised` (of `peer`) is what a function of theirs raised, `Ended` says that there is no submission any more, and why.
 """
 import contextlib
 import importlib.util
@@ -76,7 +76,8 @@ class ChildProcess(Runner):
         environment = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
         environment.update({f"{library}_NUM_THREADS": "1" for library in ("OPENBLAS", "OMP", "MKL", "VECLIB_MAXIMUM")},
                            PYTHONHASHSEED="0", MPLBACKEND="Agg")
-        apart = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt" else {"start_new_session": True}
+        apart = ({"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP} if os.name == "nt"
+                 else {"start_new_session": True})
         self.process = subprocess.Popen(
             [sys.executable, "-I", "-u", "-W", "ignore", str(CHILD), json.dumps(self.limits())], cwd=self.folder.name,
             env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **apart)
@@ -93,7 +94,7 @@ class ChildProcess(Runner):
         with contextlib.suppress(OSError):
             self.process.stdin.close()
         for thread, stream in ((self.receiver, self.process.stdout), (self.listener, self.process.stderr)):
-            if not thread.is_alive():                            # else a process that got away still holds the other end
+            if not thread.is_alive():                            # else one that got away holds the other end
                 stream.close()
         self.folder.cleanup()
 

@@ -7,7 +7,8 @@ import tokenize
 
 from nfnumpy.homework.templates import bound_names, headers
 
-COPY = re.compile(r"^(.*?)(?:[ _]?\((\d+)\)|-(\d{1,2})|[ _-]copy)$", re.IGNORECASE | re.DOTALL)    # hw (1), hw-1, hw copy
+# hw (1), hw-1, hw copy
+COPY = re.compile(r"^(.*?)(?:[ _]?\((\d+)\)|-(\d{1,2})|[ _-]copy)$", re.IGNORECASE | re.DOTALL)
 MAGIC = re.compile(r"^\s*[%!?]|^.*\?\s*$")                        # lines of a notebook that are no Python
 
 
@@ -70,9 +71,10 @@ def code_cells(text, name):
         sources = ["".join(source) for source in sources]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Unreadable(f"{name} is not a notebook of format 4") from error
-    return ["" if source.lstrip().startswith("%%") else
-            "\n".join("" if MAGIC.match(line) and not line.lstrip().startswith("#") else line for line in source.split("\n"))
-            for source in sources]
+    def plain(line):
+        return "" if MAGIC.match(line) and not line.lstrip().startswith("#") else line
+
+    return ["" if source.lstrip().startswith("%%") else "\n".join(map(plain, source.split("\n"))) for source in sources]
 
 
 def clean_stem(stem):
@@ -86,7 +88,8 @@ def clean_stem(stem):
 
 
 def exercises_of(source, exercises):
-    """The exercises that a source belongs to, and how sure that is: by its first lines, its name, or what it defines."""
+    """The exercises that a source belongs to, and how sure that is: by its first lines, its name, or what it defines.
+    """
     marked = [slug for slug, *_ in headers(source.text) if slug in exercises]
     if marked:
         return list(dict.fromkeys(marked)), 2
@@ -101,7 +104,9 @@ def exercises_of(source, exercises):
 
 
 def assign(sources, exercises):
-    """``{exercise: source}`` and remarks, from all the sources of one submission: of several for one exercise the latest."""
+    """``{exercise: source}`` and remarks, from all the sources of one submission: of several for one exercise the
+    latest.
+    """
     best, remarks = {}, []
     for source in sorted(sources, key=lambda source: source.name):
         slugs, sure = exercises_of(source, exercises)

@@ -1,7 +1,9 @@
-"""What a submission finds under the names nfnumpy and matplotlib when it is graded: self-checks and pictures that do nothing.
+"""What a submission finds under the names nfnumpy and matplotlib when it is graded: self-checks and pictures that do
+nothing.
 
-Students may check and draw with `nfnumpy.testing` and `nfnumpy.plot` in the file that they hand in; it costs them nothing,
-neither time nor points. The flows of nfnumpy, which are the answers, are not there. Loaded by the child process only.
+Students may check and draw with `nfnumpy.testing` and `nfnumpy.plot` in the file that they hand in; it costs them
+nothing, neither time nor points. The flows of nfnumpy, which are the answers, are not there. Loaded by the child
+process only.
 """
 import importlib
 import importlib.abc
@@ -11,8 +13,8 @@ import types
 
 QUIET = ("nfnumpy.testing", "nfnumpy.plot", "matplotlib")
 OURS = ("nfnumpy", "matplotlib")
-ABSENT = ("{name} is not there when homework is graded: of nfnumpy only nfnumpy.testing and nfnumpy.plot are, and they do "
-          "nothing then")
+ABSENT = ("{name} is not there when homework is graded: of nfnumpy only nfnumpy.testing and nfnumpy.plot are, and they "
+          "do nothing then")
 
 
 class Nothing:

@@ -28,8 +28,8 @@ def template(pack, slug):
 def notebook(pack):
     """All exercises of a pack as one Jupyter notebook, a text."""
     cells = [markdown(f"# {pack.title}\n\nKeep the first line of each cell: it says which exercise the cell is. "
-                      "Cells of your own may stand anywhere; when it is graded, definitions, imports and assignments are run, "
-                      "loops and pictures are not.")]
+                      "Cells of your own may stand anywhere; when it is graded, definitions, imports and assignments "
+                      "are run, loops and pictures are not.")]
     for slug, exercise in pack.exercises.items():
         cells += [markdown(f"## {exercise.title}"), code(template(pack, slug))]
     kernel = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
@@ -89,7 +89,7 @@ def started(cells, parts, templates):
     try:
         return [part for part in parts if part not in found or not (
             is_empty(found[part]) or any(part in names and bare(found[part]) == bare(names[part]) for names in given))]
-    except RecursionError:                                       # an expression nested hundreds of levels deep is an answer
+    except RecursionError:                                       # an expression nested hundreds of levels deep
         return list(parts)
 
 

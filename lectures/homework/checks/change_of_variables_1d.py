@@ -9,6 +9,7 @@ from nfnumpy.homework.exercise import Case, Exercise, Fail, Property, Variant, W
 from nfnumpy.homework.properties import Call, equals, leaves_inputs_alone, rows_apart, shapes
 
 BOX = 'slide "Normalizing flows prerequisites", the box "Change of variable theorem"'
+VALUES = "log p(x) has the values that it must have"
 BITS = 2                                                         # the variant that asks for bits
 
 
@@ -112,7 +113,7 @@ EXERCISE = Exercise(
     title="Change of variables", slide="Normalizing flows prerequisites", minutes=15,
     cases=cases, reference=reference, answer=ANSWER,
     parts={"log_density_1d": [
-        equals(LOG_P, "log_p", "log p(x) has the values that it must have", suspects=suspects, share=3, read=BOX),
+        equals(LOG_P, "log_p", VALUES, suspects=suspects, share=3, read=BOX),
         Property("the density has area 1", integral, share=1, alone=False, read=BOX),
         shapes(LOG_P),
         rows_apart(LOG_P),
@@ -122,19 +123,20 @@ EXERCISE = Exercise(
         "half the logarithm of the square": {"np.log(np.abs(df(x)))": "0.5 * np.log(df(x) ** 2)"},
         "by a difference of f": {"df(x)": "(f(x + 1e-6) - f(x - 1e-6)) / 2e-6"}},
     wrong=[
-        Wrong("minus log abs f'", {"+ np.log": "- np.log"}, "log_density_1d", "log p(x) has the values that it must have",
+        Wrong("minus log abs f'", {"+ np.log": "- np.log"}, "log_density_1d", VALUES,
               asks="other sign", credit=0),
-        Wrong("no abs", {"np.abs(df(x))": "df(x)"}, "log_density_1d", "log p(x) has the values that it must have",
+        Wrong("no abs", {"np.abs(df(x))": "df(x)"}, "log_density_1d", VALUES,
               asks="not finite", credit=0),
-        Wrong("f' at z", {"df(x)": "df(f(x))"}, "log_density_1d", "log p(x) has the values that it must have", credit=0),
-        Wrong("log p at x", {"log_prob_z(f(x))": "log_prob_z(x)"}, "log_density_1d",
-              "log p(x) has the values that it must have", asks="at which number", credit=0),
-        Wrong("p for log p", {"log_prob_z(f(x))": "np.exp(log_prob_z(f(x)))"}, "log_density_1d",
-              "log p(x) has the values that it must have", asks="is a logarithm", credit=0),
-        Wrong("no change of length", {" + np.log(np.abs(df(x)))": ""}, "log_density_1d",
-              "log p(x) has the values that it must have", asks="change of length", credit=0),
+        Wrong("f' at z", {"df(x)": "df(f(x))"}, "log_density_1d", VALUES, credit=0),
+        Wrong("log p at x", {"log_prob_z(f(x))": "log_prob_z(x)"}, "log_density_1d", VALUES,
+              asks="at which number", credit=0),
+        Wrong("p for log p", {"log_prob_z(f(x))": "np.exp(log_prob_z(f(x)))"}, "log_density_1d", VALUES,
+              asks="is a logarithm", credit=0),
+        Wrong("no change of length", {" + np.log(np.abs(df(x)))": ""}, "log_density_1d", VALUES,
+              asks="change of length", credit=0),
         Wrong("summed over the batch", {
-            "return log": "return sum(np.log(np.abs(df(x)))) + log", " + np.log(np.abs(df(x)))\n": "\n"},
+            "return log": "return sum(np.log(np.abs(df(x)))) + log",
+            " + np.log(np.abs(df(x)))\n": "\n"},
             "log_density_1d", "a row does not see other rows", asks="sum or a mean over the batch", credit=0),
         Wrong("a column", {"return log_prob_z(f(x)) + np.log(np.abs(df(x)))":
                            "return (log_prob_z(f(x)) + np.log(np.abs(df(x))))[:, None]"},

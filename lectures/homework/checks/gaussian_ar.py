@@ -8,7 +8,7 @@ from nfnumpy.homework.exercise import Case, Exercise, Opposite, Variant, Wrong
 from nfnumpy.homework.properties import (Call, equals, leaves_inputs_alone, log_det_of_jacobian, rows_apart, sees_only,
                                          shapes, undoes)
 
-SLIDE = 'slide "Gaussian autoregressive NF", the box "'
+READ = 'slide "Gaussian autoregressive NF", the box "'
 REVERSED = 3                                                     # the variant with another order
 
 
@@ -126,7 +126,7 @@ def suspects_of_grad_theta(case, expected):
     grad_mu, pull = -case.grad_z * np.exp(-log_sigma), network_vjp(case.flow, case.x, 0)[1]
     minus_mu = pull(-grad_mu, -case.grad_z * z - case.grad_log_det[:, None])[1]
     return [(minus_mu, "The part through mu has the wrong sign: does z grow or shrink with mu?"),
-            (expected["grad_theta"] / len(case.x), "Off by the number of samples: is it a sum over the batch, or a mean?")]
+            (expected["grad_theta"] / len(case.x), "Off by the number of samples: is it a sum over rows, or a mean?")]
 
 
 ANSWER = '''
@@ -208,36 +208,42 @@ EXERCISE = Exercise(
     cases=cases, reference=reference, answer=ANSWER,
     parts={
         "gaussian_ar_forward": [
-            equals(FORWARD, "z", suspects=suspects_of_z, share=2, read=SLIDE + 'Forward transform"'),
+            equals(FORWARD, "z", suspects=suspects_of_z, share=2, read=READ + 'Forward transform"'),
             equals(FORWARD, "log_det", share=2, read='slide "Jacobian structure", case 3'),
             shapes(FORWARD),
-            log_det_of_jacobian(FORWARD, "z", read='slide "Normalizing flows prerequisites", the box "Jacobian matrix"'),
-            sees_only(FORWARD, "z", lower, "z_j moves with x_1 .. x_j only", read=SLIDE + 'Forward transform"'),
+            log_det_of_jacobian(FORWARD, "z",
+                                read='slide "Normalizing flows prerequisites", the box "Jacobian matrix"'),
+            sees_only(FORWARD, "z", lower, "z_j moves with x_1 .. x_j only", read=READ + 'Forward transform"'),
             rows_apart(FORWARD),
             leaves_inputs_alone(FORWARD)],
         "gaussian_ar_inverse": [
-            equals(INVERSE, "x", suspects=suspects_of_x, share=2, read=SLIDE + 'Inverse transform"'),
-            equals(INVERSE, "log_det", share=2, read='slide "Jacobian determinant", the box "Inverse function theorem"'),
+            equals(INVERSE, "x", suspects=suspects_of_x, share=2, read=READ + 'Inverse transform"'),
+            equals(INVERSE, "log_det", share=2,
+                   read='slide "Jacobian determinant", the box "Inverse function theorem"'),
             shapes(INVERSE),
-            undoes(INVERSE, FORWARD, "x", "the inverse undoes the forward transform", read=SLIDE + 'Inverse transform"'),
+            undoes(INVERSE, FORWARD, "x", "the inverse undoes the forward transform", read=READ + 'Inverse transform"'),
             log_det_of_jacobian(INVERSE, "x", read='slide "Jacobian determinant"'),
             rows_apart(INVERSE),
             leaves_inputs_alone(INVERSE)],
         "gaussian_ar_vjp": [
-            equals(gradients(1, 0), "grad_x", "grad_x, of a loss of z alone", share=2, read=SLIDE + 'Forward transform"'),
-            equals(gradients(0, 1), "grad_x", "grad_x, of a loss of log_det alone", read='slide "Jacobian structure", case 3'),
-            equals(gradients(1, 1), "grad_x", "grad_x, of both", suspects=suspects_of_grad_x, read=SLIDE + 'Forward'),
-            equals(gradients(1, 0), "grad_theta", "grad_theta, of a loss of z alone", read=SLIDE + 'Forward transform"'),
-            equals(gradients(0, 1), "grad_theta", "grad_theta, of a loss of log_det alone", read='slide "Jacobian structure"'),
+            equals(gradients(1, 0), "grad_x", "grad_x, of a loss of z alone", share=2,
+                   read=READ + 'Forward transform"'),
+            equals(gradients(0, 1), "grad_x", "grad_x, of a loss of log_det alone",
+                   read='slide "Jacobian structure", case 3'),
+            equals(gradients(1, 1), "grad_x", "grad_x, of both", suspects=suspects_of_grad_x, read=READ + 'Forward'),
+            equals(gradients(1, 0), "grad_theta", "grad_theta, of a loss of z alone", read=READ + 'Forward transform"'),
+            equals(gradients(0, 1), "grad_theta", "grad_theta, of a loss of log_det alone",
+                   read='slide "Jacobian structure"'),
             equals(gradients(1, 1), "grad_theta", "grad_theta, of both", suspects=suspects_of_grad_theta,
-                   read=SLIDE + 'Forward transform"'),
+                   read=READ + 'Forward transform"'),
             shapes(gradients(1, 1)),
             equals(VALUES, "z", "z is still right", alone=False),
             equals(VALUES, "log_det", "log_det is still right", alone=False)]},
     right={
         "row by row, with lists, and m Jacobi passes": ROW_BY_ROW,
         "log_det by slogdet of the full Jacobian": SLOGDET,
-        "log_sigma of the last pass, which is complete": {"    mu, log_sigma = network(x)\n    return x,": "    return x,"}},
+        "log_sigma of the last pass, which is complete": {
+            "    mu, log_sigma = network(x)\n    return x,": "    return x,"}},
     wrong=[
         Wrong("log_det with the other sign", {"return z, -log_sigma": "return z, log_sigma"}, "gaussian_ar_forward",
               "log_det has the values that it must have", asks="sign is wrong", credit=0.7),
@@ -276,7 +282,7 @@ EXERCISE = Exercise(
               "gaussian_ar_vjp", "grad_theta, of both", asks="through mu", credit=0.5),
         Wrong("from x - mu for z", {"-grad_z * z": "-grad_z * (x - mu)"},
               "gaussian_ar_vjp", "grad_theta, of a loss of z alone", credit=0.5),
-        Wrong("mean over the batch", {"return direct + through, grad_theta": "return direct + through, grad_theta / len(x)"},
+        Wrong("mean over the batch", {"through, grad_theta\n\n": "through, grad_theta / len(x)\n\n"},
               "gaussian_ar_vjp", "grad_theta, of both", asks="number of samples", credit=0.7),
         Wrong("(n,) added to (n, m)", {"grad_log_det[:, None]": "grad_log_det"},
               "gaussian_ar_vjp", "grad_x, of a loss of log_det alone", credit=0.5)],
@@ -305,7 +311,8 @@ EXERCISE = Exercise(
                     "sigma = exp(log_sigma)": "1 / sigma^2 = exp(log_precision)",
                     "(mu, log_sigma), pull": "(mu, log_precision), pull",
                     "pull(grad_mu, grad_log_sigma) ": "pull(grad_mu, grad_log_precision)"},
-                   {"np.exp(-log_sigma)": "np.exp(log_sigma / 2)", "-log_sigma.sum(axis=1)": "log_sigma.sum(axis=1) / 2",
+                   {"np.exp(-log_sigma)": "np.exp(log_sigma / 2)",
+                    "-log_sigma.sum(axis=1)": "log_sigma.sum(axis=1) / 2",
                     "np.exp(log_sigma[:, j])": "np.exp(-log_sigma[:, j] / 2)",
                     "return x, log_sigma.sum(axis=1)": "return x, -log_sigma.sum(axis=1) / 2",
                     "-grad_z * z - grad_log_det[:, None]": "(grad_z * z + grad_log_det[:, None]) / 2"}),
@@ -324,4 +331,5 @@ EXERCISE = Exercise(
                     "(mu, log_sigma), pull = network_vjp(x)":
                     "(mu, r), pull = network_vjp(x)\n    log_sigma = np.log(np.logaddexp(0, r))",
                     "        mu, r = network(x)\n    log_sigma": "        mu, r = network(x)\n        log_sigma",
-                    "pull(-direct, grad_log_sigma)": "pull(-direct, grad_log_sigma / np.exp(log_sigma) / (1 + np.exp(-r)))"})})
+                    "pull(-direct, grad_log_sigma)":
+                    "pull(-direct, grad_log_sigma / np.exp(log_sigma) / (1 + np.exp(-r)))"})})

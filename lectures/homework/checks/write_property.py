@@ -35,8 +35,10 @@ RIGHT = {
     "large numbers": (lambda rng: nf.Dense(3, rng=rng), 5,
                       "Its numbers are large: is a difference large or small by itself, or compared to something?"),
     "one row": (lambda rng: nf.GaussianAutoregressive(3, (6,), "tanh", rng=rng), 1, "One row: what do you sum over?"),
-    "one coordinate": (lambda rng: nf.Diagonal(1, signs=[-1]), 4, "One coordinate, turned round: does your test take abs?"),
-    "n = m": (lambda rng: nf.Coupling(4, (6,), "tanh", rng=rng), 4, "As many rows as coordinates: which axis is which?")}
+    "one coordinate": (lambda rng: nf.Diagonal(1, signs=[-1]), 4,
+                       "One coordinate, turned round: does your test take abs?"),
+    "n = m": (lambda rng: nf.Coupling(4, (6,), "tanh", rng=rng), 4,
+              "As many rows as coordinates: which axis is which?")}
 
 
 class MeanOverCoordinates(nf.Flow):
@@ -60,7 +62,8 @@ def cases(rng, variant):
     exhibits, flows = broken.hall(rng), {}
     for names in BROKEN.values():
         for name in names:
-            flow = exhibits[name].broken if name in exhibits else MeanOverCoordinates(nf.Coupling(4, (6,), "tanh", rng=rng))
+            flow = exhibits[name].broken if name in exhibits else MeanOverCoordinates(
+                nf.Coupling(4, (6,), "tanh", rng=rng))
             flows[name] = flow, rng.standard_normal((4, *flow.x_shape))
     for name, (build, n, _) in RIGHT.items():
         flow = build(rng)
@@ -182,8 +185,8 @@ EXERCISE = Exercise(
               "catches the broken flow B", asks="all of them", credit=0.8),
         Wrong("sums, not places", {"close(back, x)": "close(back.sum(axis=1), x.sum(axis=1))"}, "round_trip_property",
               "catches the broken flow C", asks="place by place", credit=0.85),
-        Wrong("one direction", {'assert np.abs(log_det + expected).max() < 1e-3, "inverse"': "pass"}, "log_det_property",
-              "catches the broken flow C", asks="both directions", credit=0.9),
+        Wrong("one direction", {'assert np.abs(log_det + expected).max() < 1e-3, "inverse"': "pass"},
+              "log_det_property", "catches the broken flow C", asks="both directions", credit=0.9),
         Wrong("no abs", {"np.linalg.slogdet(jacobian(lambda x: flow.forward(x)[0], x))[1]":
                          "np.log(np.linalg.det(jacobian(lambda x: flow.forward(x)[0], x)))", "< 1e-3": "<= 1e-3"},
               "log_det_property", "accuses not the right flow 2", asks="what has a logarithm", credit=0.75),
