@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#555555"         # Okabe and Ito, and grey
+YELLOW, SKY, PURPLE = "#E69F00", "#56B4E9", "#CC79A7"            # three more of theirs, where three are not enough
 COLOURS = "viridis"
 WIDTH = 9.0                                                      # inches
 MOST_POINTS = 2000                                               # more become a blot

@@ -1,10 +1,15 @@
 """Hypothesis profiles: the ordinary one keeps the suite short, `thorough` (HYPOTHESIS_PROFILE=thorough) digs deeper."""
 import os
+import sys
+from pathlib import Path
 
 # The matrices here are small: on a busy machine BLAS waits for its threads far longer than it multiplies.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis  # noqa: E402
+
+# The lecture's scripts import each other by name, as they do when they are run.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lectures" / "lecture02"))
 
 # No test depends on a clock, Hypothesis's deadline included; derandomized, so that a run can be repeated.
 hypothesis.settings.register_profile("ordinary", max_examples=25, deadline=None, derandomize=True)

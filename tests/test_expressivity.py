@@ -1,7 +1,5 @@
 """What an autoregressive map can do, the conditional-CDF construction, and what one Gaussian layer cannot."""
-import importlib.util
-import pathlib
-
+import conditional_cdf as construction
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,11 +10,6 @@ import nfnumpy as nf
 from nfnumpy.energies import U2, Banana, GaussianMixture
 from nfnumpy.targets import Moons
 from nfnumpy.testing import jacobian, randomize
-
-_path = pathlib.Path(__file__).parents[1] / "lectures" / "lecture02" / "conditional_cdf.py"
-_spec = importlib.util.spec_from_file_location("conditional_cdf", _path)
-construction = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(construction)
 
 # seeds are fixed, so a test either always passes or always fails; the level is the chance that a right map would have
 # failed when the seed was chosen, for each of the Kolmogorov-Smirnov and chi-square tests below

@@ -1,5 +1,5 @@
 """The lecture pages: links and figures exist, and counted claims hold. (Their code blocks run as doctests by themselves.)"""
-import importlib.util
+import importlib
 import re
 from pathlib import Path
 
@@ -19,17 +19,25 @@ def test_links_and_figures_exist(page):
     assert not dead
 
 
-def script(name):
-    """A script of the lecture, as a module."""
-    spec = importlib.util.spec_from_file_location(name, ROOT / "lectures" / "lecture02" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+SCRIPTS = sorted(path.stem for path in (ROOT / "lectures" / "lecture02").glob("*_figures.py"))
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_every_figure_of_a_script_has_its_file(name):
+    """FIGURES maps a figure's name to the function that draws it; what the functions draw is in `figures/`."""
+    figures = importlib.import_module(name).FIGURES
+    files = {path.stem for path in (ROOT / "figures").iterdir()}
+    assert figures and all(map(callable, figures.values())) and not figures.keys() - files
+
+
+def test_no_figure_is_drawn_twice_or_by_nobody():
+    names = [name for script in SCRIPTS for name in importlib.import_module(script).FIGURES]
+    assert sorted(names) == sorted(path.stem for path in (ROOT / "figures").iterdir() if path.stem != "tour")
 
 
 @pytest.mark.parametrize("name, density, sample", [("MAF", 1, 6), ("IAF", 6, 1), ("RealNVP", 1, 1)])
 def test_who_is_sequential(name, density, sample):
-    who = script("who_is_sequential")
+    who = importlib.import_module("who_is_sequential")
     assert who.passes(who.ONE_LAYER[name], dim=6) == (density, sample)
     assert who.ONE_LAYER[name](6).passes == (density, sample)
 
@@ -38,7 +46,7 @@ def test_who_is_sequential(name, density, sample):
 @pytest.mark.parametrize("kind", ["ar", "coupling"])
 def test_one_screen_is_the_package(kind, dim, hidden):
     """Density, samples and gradients of the plain functions and of the library: equal to a few rounding errors."""
-    one, rng = script("one_screen"), np.random.default_rng(0)
+    one, rng = importlib.import_module("one_screen"), np.random.default_rng(0)
     flow = {"ar": nf.GaussianAutoregressive, "coupling": nf.Coupling}[kind](dim, hidden, "tanh", rng=rng)
     nf.testing.randomize(flow, rng)
     weights = [(getattr(flow.net, f"W{k}"), getattr(flow.net, f"b{k}")) for k in range(flow.net.depth)]

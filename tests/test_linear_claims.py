@@ -1,9 +1,9 @@
 """What the lecture claims of linear flows: what each parametrization reaches, what it costs, what a stack is."""
-import importlib.util
 import itertools
 import math
-import pathlib
 
+import cost_figures as costs
+import linear_figures as figures
 import numpy as np
 import pytest
 import scipy.linalg
@@ -13,11 +13,6 @@ from scipy.optimize import minimize
 import nfnumpy as nf
 from nfnumpy.flows.linear import KINDS, linear_flow
 from nfnumpy.flows.linear_map import random_rotation
-
-SCRIPT = pathlib.Path(__file__).parents[1] / "lectures" / "lecture02" / "linear_figures.py"
-_spec = importlib.util.spec_from_file_location("linear_figures", SCRIPT)
-figures = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(figures)
 
 
 # What each parametrization reaches
@@ -206,13 +201,13 @@ def test_the_measurement_times_what_it_says():
     for kind in KINDS:
         flow = linear_flow(3, kind, rng=0)
         x = np.random.default_rng(1).standard_normal((1, 3))
-        log_det, gradient, inverse = (call() for call in figures.operations(kind, 3).values())
+        log_det, gradient, inverse = (call() for call in costs.operations(kind, 3).values())
         assert log_det == flow.log_abs_det
         np.testing.assert_array_equal(gradient[1], flow.forward_vjp(x)[1](0 * x, 1.0)[1])
         np.testing.assert_allclose(inverse[0], x, atol=1e-14)
     sizes = (2, 3)
-    table = figures.measure(sizes, ("diagonal", "plu"), repetitions=1, shortest=1e-5)
-    assert list(table) == list(figures.OPERATIONS)
+    table = costs.measure(sizes, ("diagonal", "plu"), repetitions=1, shortest=1e-5)
+    assert list(table) == list(costs.OPERATIONS)
     for rows in table.values():
         assert list(rows) == ["diagonal", "plu"] and all(len(times) == len(sizes) for times in rows.values())
 
@@ -223,17 +218,17 @@ def test_the_measurement_times_what_it_says():
 def test_cofactors_take_e_times_m_factorial_operations_and_lu_two_thirds_of_m_cubed(m):
     A = np.random.default_rng(m).standard_normal((m, m))
     (slow, cofactor_count), (fast, lu_count) = (
-        determinant(A.tolist()) for determinant in (figures.cofactor_determinant, figures.lu_determinant))
+        determinant(A.tolist()) for determinant in (costs.cofactor_determinant, costs.lu_determinant))
     assert slow == pytest.approx(np.linalg.det(A), rel=1e-10)
     assert fast == pytest.approx(slow, rel=1e-10)
-    assert cofactor_count == figures.cofactor_operations(m) == math.floor(math.e * math.factorial(m)) - 2
-    assert lu_count == figures.lu_operations(m)
+    assert cofactor_count == costs.cofactor_operations(m) == math.floor(math.e * math.factorial(m)) - 2
+    assert lu_count == costs.lu_operations(m)
     assert (cofactor_count < lu_count) == (m in (2, 3))          # for 1 x 1 neither has anything to do
-    assert abs(figures.lu_operations(1000) / (2 / 3 * 1000 ** 3) - 1) < 1e-3
+    assert abs(costs.lu_operations(1000) / (2 / 3 * 1000 ** 3) - 1) < 1e-3
 
 
 def test_lu_counts_row_exchanges_in_the_sign():
-    assert figures.lu_determinant([[0.0, 1.0], [1.0, 0.0]])[0] == -1
+    assert costs.lu_determinant([[0.0, 1.0], [1.0, 0.0]])[0] == -1
 
 
 # A stack of linear flows is one linear flow
@@ -317,7 +312,7 @@ def test_the_bound_is_relative_to_the_centre_of_the_kernel():
 
 def test_every_figure_is_drawn():
     times = [1e-6 * m for m in (256, 512, 1024)]
-    table = {name: {kind: times for kind in KINDS} for name in figures.OPERATIONS}
-    for figure in (figures.emerging_figure(), figures.factors_figure(), figures.cofactor_figure(),
-                   figures.cost_figure(table, (256, 512, 1024))):   # reach_figure's work is tested above
+    table = {name: {kind: times for kind in KINDS} for name in costs.OPERATIONS}
+    for figure in (figures.emerging_figure(), figures.factors_figure(), costs.cofactor_figure(),
+                   costs.cost_figure(table, (256, 512, 1024))):   # reach_figure's work is tested above
         assert isinstance(figure, Figure) and figure.axes

@@ -1,12 +1,7 @@
 """The pictures of `expressivity.md`: a map to uniform noise that always exists, and what one layer cannot do.
 
-    python lectures/lecture02/expressivity_figures.py          redraws them into figures/, in about a minute
-
-Each function that draws returns a `matplotlib.figure.Figure`.
+    python lectures/lecture02/expressivity_figures.py [name ...]          redraws them into figures/, in about a minute
 """
-import pathlib
-import sys
-
 import numpy as np
 from scipy import stats
 
@@ -15,10 +10,8 @@ from nfnumpy.energies import Banana, GaussianMixture
 from nfnumpy.plot import BLUE, COLOURS, GREEN, ORANGE, new_figure
 from nfnumpy.targets import EightGaussians, Moons
 
-sys.path.insert(0, str(pathlib.Path(__file__).parent))
-from conditional_cdf import ConditionalCDF, to_normal  # noqa: E402
-
-FIGURES = pathlib.Path(__file__).parents[2] / "figures"
+from conditional_cdf import ConditionalCDF, to_normal
+from drawing import on_grid, redraw, words_on
 
 
 def conditional_cdf(n=3000):
@@ -95,7 +88,8 @@ def draw_orders(axes, n=20_000):
         lost = -model.log_prob(banana.sample(n, rng=1)).mean() - entropy
         print(f"banana in the order {order}: {lost:.3f} nats above the entropy, {entropy:.3f}")
         show(ax, model, where)
-        ax.contour(*grid(where)[:2], np.exp(on_grid(banana, where)), levels=[0.01, 0.1], colors="white", linewidths=1.0)
+        x1, x2, log_p = on_grid(banana, where)
+        ax.contour(x1, x2, np.exp(log_p), levels=[0.01, 0.1], colors="white", linewidths=1.0)
         words_on(ax, f"One layer, x{order[0] + 1} first: {lost:.2f} nats lost", ("x1", "x2"))
 
 
@@ -105,9 +99,9 @@ def draw_bridges(ax, n=20_000):
     x, new = target.sample(n, rng=0), target.sample(n, rng=1)
     nf.fit(model, x, rng=0, max_steps=3000, lr=0.003, patience=100, progress=False)
     print(f"maf on two modes: {-model.log_prob(new).mean() + target.log_prob(new).mean():.3f} nats above the entropy")
-    x1, x2, points = grid((-0.5, 0.5, -3, 3))
     for name, density in (("target", target), ("maf", model)):
-        share = np.exp(density.log_prob(points)).sum() * (x1[1] - x1[0]) * (x2[1] - x2[0])
+        x1, x2, log_p = on_grid(density, (-0.5, 0.5, -3, 3))
+        share = np.exp(log_p).sum() * (x1[1] - x1[0]) * (x2[1] - x2[0])
         middle = density.log_prob(np.stack([0 * x2, x2], axis=1)).max()
         print(f"    {name}: mass at |x1| < 0.5 is {share:.5f}, highest log p on x1 = 0 is {middle:.2f} nats")
     image = show(ax, model, where, log=True)
@@ -115,30 +109,14 @@ def draw_bridges(ax, n=20_000):
     words_on(ax, "Five layers: a bridge between the modes", ("x1", "x2"))
 
 
-def grid(where, points=241):
-    x1, x2 = np.linspace(where[0], where[1], points), np.linspace(where[2], where[3], points)
-    return x1, x2, np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
-
-
-def on_grid(density, where):
-    x1, x2, points = grid(where)
-    return density.log_prob(points).reshape(len(x2), len(x1))
-
-
 def show(ax, density, where, log=False):
-    log_p = on_grid(density, where)
+    log_p = on_grid(density, where)[2]
     limits = {"vmin": log_p.max() - 9} if log else {"vmin": 0}   # e^-9: a ten-thousandth of the peak
     values = log_p if log else np.exp(log_p)
     return ax.imshow(values, origin="lower", extent=where, aspect="auto", cmap=COLOURS, **limits)
 
 
-def words_on(ax, title, axis_names):
-    ax.set_title(title, fontsize=10.5)
-    ax.set_xlabel(axis_names[0], fontsize=10)
-    ax.set_ylabel(axis_names[1], fontsize=10)
-    ax.tick_params(labelsize=8)
-
+FIGURES = {"conditional_cdf": conditional_cdf, "one_layer_limits": one_layer_limits}
 
 if __name__ == "__main__":
-    conditional_cdf().savefig(FIGURES / "conditional_cdf.png", dpi=100)
-    one_layer_limits().savefig(FIGURES / "one_layer_limits.png", dpi=100)
+    redraw(FIGURES)

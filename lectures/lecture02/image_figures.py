@@ -1,10 +1,10 @@
 """Image flows in pictures: how an image is cut in two, and what a Glow that has seen digits makes of them.
 
-    python lectures/lecture02/image_figures.py
+    python lectures/lecture02/image_figures.py [name ...]
 
 trains a Glow on the digits (a minute or two) and draws ``figures/images_*.png``. Nothing is kept but the pictures.
 """
-import pathlib
+import functools
 
 import numpy as np
 from matplotlib.colors import ListedColormap
@@ -15,7 +15,8 @@ from nfnumpy.flows.squeeze import Squeeze
 from nfnumpy.plot import BLUE, ORANGE, new_figure
 from nfnumpy.plot_images import as_colours, draw_images
 
-FIGURES = pathlib.Path(__file__).resolve().parents[2] / "figures"
+from drawing import redraw
+
 INK = (0.0, 0.447, 0.698)                                        # Okabe and Ito's blue: drawn by the model
 BLOCK = ListedColormap(["#BBBBBB", "#56B4E9", "#CC79A7", "#F0E442"])           # places in a block: neither of these
 
@@ -135,8 +136,9 @@ def agreement(images, train, labels, k=5, most=4):
     return votes.sum(axis=1).max(axis=1) >= most
 
 
-def main():
-    partitions_figure().savefig(FIGURES / "images_partitions.png", dpi=100)
+@functools.cache
+def trained():
+    """``model, train, test, one_each``: a Glow, the digits it was trained on, those held out, one of each digit."""
     images, labels = nf.datasets.digits()
     rng = np.random.default_rng(0)
     rows = rng.permutation(len(images))                          # a fifth is held out, as by `fit digits`
@@ -152,12 +154,35 @@ def main():
         print(f"{words}: the 5 nearest training images agree on the digit for {five:.1%}, at least 4 for {four:.1%}")
 
     one_each = test[[np.argmax(test_labels == digit) for digit in range(10)]]
-    for name, figure in {"glow_samples": samples_figure(model, test),
-                         "interpolation": interpolation_figure(model, one_each, np.roll(one_each, 3, axis=0)),
-                         "levels": levels_figure(model, one_each),
-                         "nearest": nearest_figure(model.sample(359, 0, temperature=0.7), test, rest)}.items():
-        figure.savefig(FIGURES / f"images_{name}.png", dpi=100)
+    return model, rest, test, one_each
 
+
+def glow_samples():
+    """`samples_figure` of the trained Glow."""
+    model, _, test, _ = trained()
+    return samples_figure(model, test)
+
+
+def interpolation():
+    """`interpolation_figure` from each digit to the third before it."""
+    model, _, _, one_each = trained()
+    return interpolation_figure(model, one_each, np.roll(one_each, 3, axis=0))
+
+
+def levels():
+    """`levels_figure` of one digit of each kind."""
+    model, _, _, one_each = trained()
+    return levels_figure(model, one_each)
+
+
+def nearest_neighbours():
+    """`nearest_figure` of as many samples as there are held-out digits."""
+    model, train, test, _ = trained()
+    return nearest_figure(model.sample(len(test), 0, temperature=0.7), test, train)
+
+
+FIGURES = {"images_partitions": partitions_figure, "images_glow_samples": glow_samples,
+           "images_interpolation": interpolation, "images_levels": levels, "images_nearest": nearest_neighbours}
 
 if __name__ == "__main__":
-    main()
+    redraw(FIGURES)

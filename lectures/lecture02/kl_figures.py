@@ -1,11 +1,8 @@
 """The pictures of `kl.md`: which modes each direction of the KL covers, and what a flow learns from an energy alone.
 
-    python lectures/lecture02/kl_figures.py          redraws them into figures/, in about two minutes
-
-Each function that draws returns a `matplotlib.figure.Figure`.
+    python lectures/lecture02/kl_figures.py [name ...]          redraws them into figures/, in about two minutes
 """
 import math
-import pathlib
 import time
 
 import numpy as np
@@ -15,7 +12,8 @@ from nfnumpy.energies import ENERGIES, GaussianMixture
 from nfnumpy.flows.triangular import Triangular
 from nfnumpy.plot import COLOURS, new_figure
 
-FIGURES = pathlib.Path(__file__).parents[2] / "figures"
+from drawing import on_grid, redraw, words_on
+
 MODES = GaussianMixture(means=[[-2.5, -1.0], [2.5, 1.0]], scales=0.8)
 WHERE = {"u1": (-4, 4, -4, 4), "u2": (-5.5, 5.5, -4, 4), "u3": (-5.5, 5.5, -4, 4), "u4": (-5.5, 5.5, -6, 4)}
 
@@ -100,20 +98,7 @@ def energies(steps=5000, n=256, seed=0):
     return figure
 
 
-def on_grid(density, where, points=201):
-    """x1, x2 ``(points,)`` and log_prob ``(points, points)``, a row for each x2, over (left, right, bottom, top)."""
-    x1, x2 = np.linspace(where[0], where[1], points), np.linspace(where[2], where[3], points)
-    grid = np.stack(np.meshgrid(x1, x2), axis=-1).reshape(-1, 2)
-    return x1, x2, density.log_prob(grid).reshape(points, points)
-
-
-def words_on(ax, title, axis_names):
-    ax.set_title(title, fontsize=10)
-    ax.set_xlabel(axis_names[0], fontsize=10)
-    ax.set_ylabel(axis_names[1], fontsize=10)
-    ax.tick_params(labelsize=8)
-
+FIGURES = {"kl_directions": kl_directions, "energies": energies}
 
 if __name__ == "__main__":
-    kl_directions().savefig(FIGURES / "kl_directions.png", dpi=100)
-    energies().savefig(FIGURES / "energies.png", dpi=100)
+    redraw(FIGURES)

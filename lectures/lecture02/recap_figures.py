@@ -1,10 +1,9 @@
 """The recap in pictures: what a causal convolution sees, and the digits that two autoregressive models write.
 
-    python lectures/lecture02/recap_figures.py
+    python lectures/lecture02/recap_figures.py [name ...]
 
 draws ``figures/recap_receptive_field.png`` (seconds) and ``figures/recap_digits.png`` (trains both models, minutes).
 """
-import pathlib
 import time
 
 import numpy as np
@@ -14,7 +13,8 @@ from matplotlib.figure import Figure
 import nfnumpy as nf
 from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
 
-FIGURES = pathlib.Path(__file__).resolve().parents[2] / "figures"
+from drawing import redraw
+
 # Okabe and Ito's palette, which colour-blind people can tell apart; light to dark, for grey printing as well.
 LATER, UNREACHED, SEEN, BLIND, CENTRE = range(5)
 COLOURS = ListedColormap(["#f2f2f2", "#c9c9c9", "#56b4e9", "#d55e00", "#000000"])
@@ -114,8 +114,8 @@ def show(ax, rgb, columns, title):
     ax.axis("off")
 
 
-def main():
-    receptive_field_figure().savefig(FIGURES / "recap_receptive_field.png", dpi=120)
+def trained_digits_figure():
+    """`digits_figure` of an MLP and two CNNs, each trained on four fifths of the digits."""
     images, _ = nf.datasets.digits()
     rows = np.random.default_rng(0).permutation(len(images))
     test, rest = images[rows[:359]], images[rows[359:]]          # a fifth, as `nf.datasets.load` holds out
@@ -128,8 +128,10 @@ def main():
         ("CNN, two-dimensional", AutoregressiveCNN((8, 8, 1), 17, rng=0, dtype=np.float32),
          dict(max_steps=1500, batch_size=64, lr=1e-2, weight_decay=1.0))]
     trained = [(name, train(model, rest, test, **how), model) for name, model, how in models]
-    digits_figure(trained, test).savefig(FIGURES / "recap_digits.png", dpi=120)
+    return digits_figure(trained, test)
 
+
+FIGURES = {"recap_receptive_field": receptive_field_figure, "recap_digits": trained_digits_figure}
 
 if __name__ == "__main__":
-    main()
+    redraw(FIGURES)
