@@ -1,6 +1,6 @@
 """Image flows in pictures: how an image is cut in two, and what a Glow that has seen digits makes of them.
 
-    python lectures/lecture02/image_figures.py [name ...]
+    python lectures/lecture02/images_figures.py [name ...]
 
 trains a Glow on the digits (a minute or two) and draws ``figures/images_*.png``. Nothing is kept but the pictures.
 """
