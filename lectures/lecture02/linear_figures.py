@@ -8,13 +8,76 @@ flow costs is in `cost_figures.py`.
 import math
 
 import numpy as np
-from matplotlib.colors import Normalize
 from scipy.optimize import minimize
 
 import nfnumpy as nf
+from nfnumpy.flows.linear import linear_flow
 from nfnumpy.plot import BLUE, GREEN, GREY, ORANGE, YELLOW, new_figure
+from nfnumpy.plot_flows import draw_matrix
+from nfnumpy.testing import jacobian, randomize
 
 from drawing import redraw
+
+
+# Jacobian structure
+
+def structure_figure(m=8):
+    """Jacobians of real flows at one x: a permutation, one scale a coordinate, an autoregressive flow, a full matrix."""
+    rng = np.random.default_rng(0)
+    flows = {"1. permutation\nlog|det J| = 0: nothing to do": nf.Permutation(rng.permutation(m)),
+             "2. $z_j$ of $x_j$ alone\na sum of m numbers": randomize(nf.Diagonal(m), 3),
+             "3. $z_j$ of $x_{1:j}$\na sum of m numbers": randomize(nf.GaussianAutoregressive(m, (32,), "tanh", rng=0), 1),
+             "no structure\nLU: $O(m^3)$ operations": nf.Dense(m, W=rng.standard_normal((m, m)) / 1.5)}
+    x, figure = rng.standard_normal((1, m)), new_figure(3.5)
+    for ax, (title, flow) in zip(figure.subplots(1, 4), flows.items()):
+        image = draw_matrix(ax, jacobian(lambda a, flow=flow: flow.forward(a)[0], x)[0], title)
+        ax.title.set_fontsize(10.5)
+    figure.colorbar(image, ax=figure.axes, location="bottom", shrink=0.4, aspect=40, extend="both",
+                    label=r"$\partial z_a / \partial x_b$; white: exactly 0")
+    return figure
+
+
+# A 1x1 convolution learns which channels should condition which
+
+def pairs(n, rng):
+    """Four channels: x_2 is a noisy parabola in x_1, and x_4 one in x_3; each with mean 0 and, nearly, variance 1."""
+    x = np.random.default_rng(rng).standard_normal((n, 4))
+    x[:, 1::2] = (x[:, ::2] ** 2 - 1) / math.sqrt(2) + 0.2 * x[:, 1::2]
+    return x
+
+
+def after_mixing(linear, seed, n=4000):
+    """A linear flow on the channels and one coupling layer behind it, fitted to `pairs`."""
+    flow = nf.Composition([linear, nf.Coupling(4, (32, 32), "tanh", rng=seed)])
+    model = nf.NormalizingFlow(flow)
+    nf.fit(model, pairs(n, 0), rng=0, max_steps=1500, lr=5e-3, patience=50, progress=False)
+    return model
+
+
+def permutation_figure(starts=3):
+    """W before one coupling layer: none, the right permutation by hand, and one that was learned, with log p of new data.
+
+    The learned one is the best, on the training data, of several random starts.
+    """
+    new, old = pairs(4000, 1), pairs(4000, 0)
+    learned = max((after_mixing(linear_flow(4, "dense", rng=seed), seed) for seed in range(starts)),
+                  key=lambda model: model.log_prob(old).mean())
+    models = {"no mixing": after_mixing(nf.Permutation([0, 1, 2, 3]), 0),
+              "permuted by hand": after_mixing(nf.Permutation([0, 2, 1, 3]), 0), "W learned": learned}
+    figure = new_figure(3.3)
+    for ax, (name, model) in zip(figure.subplots(1, 3), models.items()):
+        W = jacobian(lambda x, model=model: model.flow.flows[0].forward(x)[0], new[:1])[0]
+        image = ax.imshow(np.abs(W), cmap="Blues", vmin=0, vmax=1)
+        ax.set_title(f"{name}: log p = {model.log_prob(new).mean():.2f} nats", fontsize=10.5)
+        for (i, j), entry in np.ndenumerate(W):
+            ax.text(j, i, f"{entry:.2f}" if entry else "0", ha="center", va="center", fontsize=10,
+                    color="white" if abs(entry) > 0.5 else "black")
+        ax.axhline(1.5, color="black", linewidth=1.5)
+        ax.set_xticks(range(4), ["$x_1$", "$x_2$", "$x_3$", "$x_4$"])
+        ax.set_yticks([0.5, 2.5], ["conditions", "is moved"], rotation=90, va="center")
+        ax.tick_params(length=0)
+    figure.colorbar(image, ax=figure.axes, shrink=0.8, label="size of the entry")
+    return figure
 
 
 # What each parametrization reaches
@@ -126,15 +189,6 @@ def reach_figure():
 
 # The decompositions, seen
 
-def draw_matrix(ax, A, words):
-    """Entries in viridis, exact zeros left white: the zero pattern is what the eye gets first."""
-    image = ax.imshow(np.ma.masked_equal(A, 0.0), cmap="viridis", norm=Normalize(-1.5, 1.5))
-    ax.set_title(words, fontsize=12)
-    ax.set_xticks([])
-    ax.set_yticks([])
-    return image
-
-
 def factors_figure(m=8):
     """One W, and beside it the factors of P L U and Q R, and Q's reflections; white is exactly zero."""
     W = np.random.default_rng(4).standard_normal((m, m))
@@ -212,7 +266,8 @@ def emerging_figure(width=24):
     return figure
 
 
-FIGURES = {"linear_reach": reach_figure, "linear_factors": factors_figure, "linear_emerging": emerging_figure}
+FIGURES = {"linear_structure": structure_figure, "linear_permutation": permutation_figure,
+           "linear_reach": reach_figure, "linear_factors": factors_figure, "linear_emerging": emerging_figure}
 
 if __name__ == "__main__":
     redraw(FIGURES)
