@@ -77,10 +77,25 @@ class Flow(Parametrized):
 class Composition(Flow):
     """z = f_K(... f_2(f_1(x))): one flow after another (lecture 2, "Composition of normalizing flows").
 
-    The chain rule multiplies the Jacobians, so log-determinants add::
+    Formulas
+    --------
+    where:         steps = range(1, K + 1)
+    f:             h[0] = x
+                   for k in steps: h[k] = f[k](h[k - 1])
+                   z = h[K]
+    g:             h[K] = z
+                   for k in reversed(steps): h[k - 1] = g[k](h[k])
+                   x = h[0]
+    log abs det:   log_det = sum(log_det_f[k](h[k - 1]) for k in steps)
+    adjoint of f:  grad_h[K] = grad_z
+                   for k in reversed(steps): grad_h[k - 1], grad_theta[k] = adjoint_f[k](grad_h[k], grad_log_det)
+                   grad_x = grad_h[0]
+    adjoint of g:  grad_h[0] = grad_x
+                   for k in steps: grad_h[k], grad_theta[k] = adjoint_g[k](grad_h[k - 1], grad_log_det)
+                   grad_z = grad_h[K]
 
-        log abs det J_f = sum_k log abs det J_{f_k},       J_{f_k} taken at the input of f_k
-        g = g_1 o ... o g_K:  the inverses in reverse order
+    where adjoint_f[k] and adjoint_g[k] are the adjoints of flow k. The chain rule multiplies the Jacobians, so
+    log-determinants add, each taken at the input of its own flow; the inverses come in reverse order.
 
     Parameters
     ----------
@@ -210,6 +225,14 @@ class Inverse(Flow):
 
     The inverse autoregressive flow (IAF) is ``Inverse(GaussianAutoregressive(...))`` and nothing else: fast to sample,
     slow to score.
+
+    Formulas
+    --------
+    f:             z = flow.g(x)
+    g:             x = flow.f(z)
+    log abs det:   log_det = -flow.log_det_f(z)
+    adjoint of f:  grad_x, grad_theta = flow.adjoint_g(grad_z, grad_log_det)
+    adjoint of g:  grad_z, grad_theta = flow.adjoint_f(grad_x, grad_log_det)
 
     Examples
     --------

@@ -11,12 +11,20 @@ from nfnumpy.flows.linear_map import sum_batch
 class ActNorm(Flow):
     """z = (x - mu) / sigma with one mu and one sigma = exp(log_sigma) for each feature, or each channel of an image.
 
-    ::
+    Formulas
+    --------
+    where:         sigma = exp(log_sigma)
+    f:             z = (x - mu) / sigma
+    g:             x = sigma * z + mu
+    log abs det:   log_det = -pixels * sum(log_sigma)
+    adjoint of f:  grad_x = grad_z / sigma
+                   grad_mu = -sum_pixels(grad_x)
+                   grad_log_sigma = -sum_pixels(grad_z * z) - pixels * grad_log_det
+    adjoint of g:  grad_z = sigma * grad_x
+                   grad_mu = sum_pixels(grad_x)
+                   grad_log_sigma = sum_pixels(grad_x * sigma * z) + pixels * grad_log_det
 
-        x = sigma z + mu            log abs det J_g = + pixels * sum_c log_sigma_c
-        z = (x - mu) / sigma        log abs det J_f = - pixels * sum_c log_sigma_c
-
-    with pixels = height * width for images and 1 for vectors. A new ActNorm is the identity. `initialize` sets mu and
+    where pixels is height * width for images and 1 for vectors. A new ActNorm is the identity. `initialize` sets mu and
     sigma to the mean and the standard deviation of a batch, explicitly and once; `forward` never does.
 
     Parameters

@@ -18,7 +18,23 @@ class GaussianAutoregressive(Flow):
         z = f(x):   z_j = (x_j - mu_j(x_{1:j-1})) / sigma_j(x_{1:j-1})      all at once
         log abs det J_f = - sum_j log sigma_j(x_{1:j-1})                     J_f is triangular
 
-    The network gives mu_j and r_j, and log sigma_j = 5 tanh(r_j / 5), softly bounded: see `Affine`.
+    Formulas
+    --------
+    where:         log_sigma(x) = 5 * tanh(r(x) / 5)
+                   sigma(x) = exp(log_sigma(x))
+    f:             z = (x - mu(x)) / sigma(x)
+    g:             for j in order: x[j] = sigma(x)[j] * z[j] + mu(x)[j]
+    log abs det:   log_det = -sum(log_sigma(x))
+    adjoint of f:  grad_mu = -grad_z / sigma(x)
+                   grad_log_sigma = -grad_z * z - grad_log_det
+                   grad_x = grad_z / sigma(x) + J(mu(x), x).T @ grad_mu + J(log_sigma(x), x).T @ grad_log_sigma
+                   grad_theta = J(mu(x), theta).T @ grad_mu + J(log_sigma(x), theta).T @ grad_log_sigma
+    adjoint of g:  v = solve(J(f(x), x).T, grad_x - grad_log_det * J(log_det_f(x), x))
+                   grad_z = v
+                   grad_theta = -J(f(x), theta).T @ v - grad_log_det * J(log_det_f(x), theta)
+
+    where mu(x) and r(x) are the network's outputs, masked so that mu(x)[j] and r(x)[j] depend on x_{1:j-1} only. log
+    sigma is softly bounded: see `Affine`.
 
     With a standard-normal base the density of this flow *is* the product of the conditionals
     N(x_j; mu_j(x_{1:j-1}), sigma_j(x_{1:j-1})^2).

@@ -10,9 +10,21 @@ from nfnumpy.flows.linear_map import LinearMap
 class Conv1x1(Flow):
     """z[i, j] = W x[i, j] + b at every pixel (i, j): the channels of each pixel mixed by the same matrix.
 
-    ::
+    Formulas
+    --------
+    f:             for i, j in pixels: z[i, j] = W @ x[i, j] + b
+    g:             for i, j in pixels: x[i, j] = solve(W, z[i, j] - b)
+    log abs det:   log_det = height * width * log(abs(det(W)))
+    adjoint of f:  for i, j in pixels: grad_x[i, j] = W.T @ grad_z[i, j]
+                   grad_b = sum(grad_z[i, j] for i, j in pixels)
+                   grad_W = sum(outer(grad_z[i, j], x[i, j]) for i, j in pixels)
+                   grad_W += height * width * grad_log_det * inv(W).T
+    adjoint of g:  for i, j in pixels: grad_z[i, j] = solve(W.T, grad_x[i, j])
+                   grad_b = -sum(grad_z[i, j] for i, j in pixels)
+                   grad_W = -sum(outer(grad_z[i, j], x[i, j]) for i, j in pixels)
+                   grad_W -= height * width * grad_log_det * inv(W).T
 
-        log abs det J_f = height * width * log abs det W
+    A decomposed W continues with the adjoints of its own linear flow, `PLU` or `QR`.
 
     Parameters
     ----------

@@ -18,8 +18,28 @@ class Coupling(Flow):
         z = f(x):   z_1 = x_1,   z_2 = (x_2 - mu(x_1)) / sigma(x_1)
         log abs det J_f = - sum_j log sigma_j(x_1)                 J_f is block triangular
 
-    It is the Gaussian autoregressive flow with two blocks: both directions take one pass. The network's second output is
-    r, and log sigma = 5 tanh(r / 5), softly bounded: see `Affine`.
+    Formulas
+    --------
+    where:         log_sigma(x_1) = 5 * tanh(r(x_1) / 5)
+                   sigma(x_1) = exp(log_sigma(x_1))
+    f:             z_1 = x_1
+                   z_2 = (x_2 - mu(x_1)) / sigma(x_1)
+    g:             x_1 = z_1
+                   x_2 = sigma(x_1) * z_2 + mu(x_1)
+    log abs det:   log_det = -sum(log_sigma(x_1))
+    adjoint of f:  grad_x_2 = grad_z_2 / sigma(x_1)
+                   grad_mu = -grad_x_2
+                   grad_log_sigma = -grad_z_2 * z_2 - grad_log_det
+                   grad_x_1 = grad_z_1 + J(mu(x_1), x_1).T @ grad_mu + J(log_sigma(x_1), x_1).T @ grad_log_sigma
+                   grad_theta = J(mu(x_1), theta).T @ grad_mu + J(log_sigma(x_1), theta).T @ grad_log_sigma
+    adjoint of g:  grad_z_2 = sigma(x_1) * grad_x_2
+                   grad_mu = grad_x_2
+                   grad_log_sigma = grad_x_2 * sigma(x_1) * z_2 + grad_log_det
+                   grad_z_1 = grad_x_1 + J(mu(x_1), x_1).T @ grad_mu + J(log_sigma(x_1), x_1).T @ grad_log_sigma
+                   grad_theta = J(mu(x_1), theta).T @ grad_mu + J(log_sigma(x_1), theta).T @ grad_log_sigma
+
+    where mu and r are the outputs of the network. log sigma is softly bounded: see `Affine`. It is the Gaussian
+    autoregressive flow with two blocks: both directions take one pass.
 
     Parameters
     ----------

@@ -11,9 +11,9 @@ from nfnumpy.flows.linear_map import LinearMap, as_invertible, random_rotation
 class Dense(LinearMap):
     """z = W x + b with all of W free: it reaches every invertible matrix, and pays O(m^3) for the log-determinant.
 
-    ::
+    The formulas are those of `LinearMap`; the decomposition P^T W = L U gives the determinant and the inverse::
 
-        log abs det J_f = log abs det W = sum_k log abs u_k        u: the diagonal of U in LU = P^T W, O(m^3)
+        log abs det W = sum_k log abs u_k                          u: the diagonal of U, O(m^3)
         d log abs det W / dW = W^-T                                O(m^3)
         x = W^-1 (z - b)                                           two triangular solves with L and U
 

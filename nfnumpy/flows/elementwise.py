@@ -9,9 +9,13 @@ from nfnumpy.flows.linear_map import LinearMap, as_matrix, as_signs
 class Standardize(Flow):
     """z = (x - mean) / scale with fixed mean and scale: data to mean 0 and variance 1, without parameters.
 
-    ::
-
-        J_f = diag(1 / scale),     log abs det J_f = - sum_j log scale_j
+    Formulas
+    --------
+    f:             z = (x - mean) / scale
+    g:             x = scale * z + mean
+    log abs det:   log_det = -sum(log(scale))
+    adjoint of f:  grad_x = grad_z / scale
+    adjoint of g:  grad_z = scale * grad_x
 
     In front of a trained flow it keeps densities in the units of the user's data.
 
@@ -83,12 +87,20 @@ class Standardize(Flow):
 class Diagonal(LinearMap):
     """z_j = W[j, j] x_j + b_j: a linear flow whose W is diagonal, W[j, j] = signs_j exp(log_diagonal_j).
 
-    ::
+    Formulas
+    --------
+    where:         w = signs * exp(log_diagonal)
+    f:             z = w * x + b
+    g:             x = (z - b) / w
+    log abs det:   log_det = sum(log_diagonal)
+    adjoint of f:  grad_x = w * grad_z
+                   grad_b = grad_z
+                   grad_log_diagonal = grad_z * w * x + grad_log_det
+    adjoint of g:  grad_z = grad_x / w
+                   grad_b = -grad_z
+                   grad_log_diagonal = -grad_x * x - grad_log_det
 
-        log abs det J_f = sum_j log_diagonal_j              everything is O(m)
-        x_j = (z_j - b_j) / W[j, j]
-
-    With a standard-normal base the coordinates of x are independent Gaussians.
+    Everything is O(m). With a standard-normal base the coordinates of x are independent Gaussians.
 
     Parameters
     ----------

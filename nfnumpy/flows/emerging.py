@@ -8,17 +8,43 @@ from nfnumpy.flows.linear_map import beside_diagonal, solve_triangular, sum_batc
 
 
 class MaskedConv(Flow):
-    """A convolution that sees no later pixel: z[i, j] = sum over a, b >= 0 of K_ab x[i - a, j - b], plus b.
+    """A convolution that sees no later pixel: z[i, j] = sum over s, t >= 0 of K_st x[i - s, j - t], plus b.
 
-    ::
+    Formulas
+    --------
+    where:         C = K[0, 0]
+                   others = taps[1:]
+    f:             for i, j in pixels:
+                       z[i, j] = sum(K[s, t] @ x[i - s, j - t] for s, t in taps) + b
+    g:             for i, j in pixels:
+                       earlier = sum(K[s, t] @ x[i - s, j - t] for s, t in others)
+                       x[i, j] = solve(C, z[i, j] - b - earlier)
+    log abs det:   log_det = height * width * sum(log_diagonal)
+    adjoint of f:  for i, j in pixels:
+                       grad_x[i, j] = sum(K[s, t].T @ grad_z[i + s, j + t] for s, t in taps)
+                   for s, t in taps:
+                       grad_K[s, t] = sum(outer(grad_z[i, j], x[i - s, j - t]) for i, j in pixels)
+                   grad_b = sum(grad_z[i, j] for i, j in pixels)
+                   grad_taps = [grad_K[s, t] for s, t in others]
+                   grad_off_diagonal = strictly_lower(grad_K[0, 0])
+                   grad_log_diagonal = diag(grad_K[0, 0]) * diag(C) + height * width * grad_log_det
+    adjoint of g:  for i, j in reversed(pixels):
+                       later = sum(K[s, t].T @ grad_z[i + s, j + t] for s, t in others)
+                       grad_z[i, j] = solve(C.T, grad_x[i, j] - later)
+                   for s, t in taps:
+                       grad_K[s, t] = -sum(outer(grad_z[i, j], x[i - s, j - t]) for i, j in pixels)
+                   grad_b = -sum(grad_z[i, j] for i, j in pixels)
+                   grad_taps = [grad_K[s, t] for s, t in others]
+                   grad_off_diagonal = strictly_lower(grad_K[0, 0])
+                   grad_log_diagonal = diag(grad_K[0, 0]) * diag(C) - height * width * grad_log_det
 
-        z[i, j] = C x[i, j] + sum_{(a, b) != (0, 0)} K_ab x[i - a, j - b] + b,      0 <= a, b <= (kernel_size - 1) / 2
-        C       lower triangular with the positive diagonal exp(log_diagonal): channels have an order too
-        log abs det J_f = height * width * sum_c log_diagonal_c
+    where pixels are all (i, j), row by row, and taps all (s, t) with s and t from 0 to (kernel_size - 1) / 2, (0, 0)
+    first. C is lower triangular with the positive diagonal exp(log_diagonal): channels have an order too. Outside the
+    image x and grad_z are 0.
 
-    Outside the image x is 0. In the order of rows, columns, channels, J_f is lower triangular with the diagonal of C
-    repeated at every pixel. With `reverse` the same happens on the image turned by 180 degrees with its channels in
-    reverse order: pixels see later ones, and J_f is upper triangular.
+    In the order of rows, columns, channels, J_f is lower triangular with the diagonal of C repeated at every pixel. With
+    `reverse` the same happens on the image turned by 180 degrees with its channels in reverse order: pixels see later
+    ones, and J_f is upper triangular.
 
     Parameters
     ----------
@@ -40,32 +66,24 @@ class MaskedConv(Flow):
 
     Notes
     -----
-    Parameters: `taps` ``((d + 1)^2 / 4 - 1, channels, channels)``, the K_ab row by row without the centre;
+    Parameters: `taps` ``((d + 1)^2 / 4 - 1, channels, channels)``, the K_st row by row without the centre;
     `log_diagonal`, and `off_diagonal` ``(channels (channels - 1) / 2,)`` of C; `b` ``(channels,)``. The zeros of the
-    mask are not parameters. Below, K_00 = C.
+    mask are not parameters.
 
-    Forward adjoints. z is linear in x and in K, with w = grad_log_det and y = z - b::
+    Forward adjoints. z is linear in x and in K. A pixel is seen by later ones, so that grad_x[i, j] collects
+    grad_z[i + s, j + t] through K_st^T. On the image turned by 180 degrees "later" is "earlier": there this transpose is
+    a masked convolution with the K_st^T, which is how the code computes it. Of grad_C only the lower triangle is kept;
+    its diagonal goes on by d C_cc / d log_diagonal_c = C_cc.
 
-        grad_x[i, j] = sum_ab K_ab^T grad_z[i + a, j + b]               the transpose: a pixel is seen by later ones
-        grad_K_ab = sum over samples and pixels of grad_z[i, j] x[i - a, j - b]^T,  of C the lower triangle only
-        grad_log_diagonal_c = (grad_C)_cc C_cc + height * width * sum_i w_i
+    Inverse. z[i, j] holds x[i, j] and earlier pixels only, so that substitution gives the pixels one after another. All
+    pixels with the same i + j need none of each other: each such antidiagonal is solved at once, which takes
+    height + width - 1 steps in place of height * width.
 
-    On the image turned by 180 degrees "later" is "earlier": there the transpose is a masked convolution with the
-    K_ab^T, which is how the code computes it.
+    Inverse adjoints. Write K * x = y for the convolution, with y = z - b. Its differential is K * dx = dy - dK * x. Let v
+    solve the transposed system K^T * v = grad_x, the same substitution on the turned image with K_st^T. Then
+    grad_x . dx = v . (dy - dK * x): grad_z is v, and grad_K is that of f with -v in place of grad_z.
 
-    Inverse. z[i, j] holds x[i, j] and earlier pixels only, so that substitution gives the pixels one after another::
-
-        x[i, j] = C^-1 (z[i, j] - b - sum_{(a, b) != (0, 0)} K_ab x[i - a, j - b])
-
-    All pixels with the same i + j need none of each other: each such antidiagonal is solved at once, which takes
-    height + width - 1 steps in place of height * width. Inverse adjoints, from the differential of K * x = y,
-    K * dx = dy - dK * x, where v solves the transposed system K^T * v = grad_x (the same substitution on the turned
-    image, with K_ab^T)::
-
-        grad_z = v,     grad_b = - sum v,       grad_K_ab = - sum of v[i, j] x[i - a, j - b]^T,
-        grad_log_diagonal_c = (grad_C)_cc C_cc - height * width * sum_i w_i
-
-    Stability. An error in one pixel enters the later ones through the taps. With A = sum_ab abs(C^-1 K_ab), elementwise
+    Stability. An error in one pixel enters the later ones through the taps. With A = sum_st abs(C^-1 K_st), elementwise
     and without the centre, and its largest row sum s, an error e in z changes x by at most max abs(C^-1 e) / (1 - s) if
     s < 1; for s > 1 errors may grow exponentially along the image, although the log-determinant does not show it. With
     C = I one tap of size a to the left multiplies an error by abs(a) with every column: abs(a)^(width - 1) in all.
@@ -162,7 +180,7 @@ class MaskedConv(Flow):
 class EmergingConv(Composition):
     """An invertible d x d convolution: a `MaskedConv`, then another one in the opposite order.
 
-    ::
+    The formulas are those of `Composition`, with two of `MaskedConv`::
 
         z = K_2 * (K_1 * x + b_1) + b_2,        J_f = J_2 J_1,      J_1 lower, J_2 upper triangular
         log abs det J_f = height * width * sum_c (log_diagonal of K_1 + log_diagonal of K_2)_c

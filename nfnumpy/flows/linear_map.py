@@ -9,13 +9,20 @@ from nfnumpy.flow import Flow
 class LinearMap(Flow):
     """z = W x + b with an invertible W: the linear flow of the lecture, for any parametrization of W.
 
-    ::
-
-        z = f(x) = W x + b,             J_f = W,        log abs det J_f = + log abs det W
-        x = g(z) = W^-1 (z - b),        J_g = W^-1,     log abs det J_g = - log abs det W
+    Formulas
+    --------
+    f:             z = W @ x + b
+    g:             x = solve(W, z - b)
+    log abs det:   log_det = log(abs(det(W)))
+    adjoint of f:  grad_x = W.T @ grad_z
+                   grad_b = grad_z
+                   grad_W = outer(grad_z, x) + grad_log_det * inv(W).T
+    adjoint of g:  grad_z = solve(W.T, grad_x)
+                   grad_b = -grad_z
+                   grad_W = -outer(grad_z, x) - grad_log_det * inv(W).T
 
     A batch has one sample a row, so that ``z = x @ W.T + b``. The slide writes J_f = W^T; with the slide's own
-    definition of the Jacobian, J[a, b] = dz_a / dx_b, it is W.
+    definition of the Jacobian, J[a, b] = dz_a / dx_b, it is W, and J_g = W^-1.
 
     A subclass has the matrix itself as ``W``, for readers and tests, its `log_abs_det`, and two methods that form no
     more of it than they need. Neither knows of the bias, and both give log abs det W as well::

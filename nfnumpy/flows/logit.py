@@ -10,19 +10,20 @@ from nfnumpy.flow import Flow
 class Logit(Flow):
     """z = logit(alpha + (1 - 2 alpha) x / grey_levels), elementwise, for x in [0, grey_levels].
 
-    ::
+    Formulas
+    --------
+    where:         slope = (1 - 2 * alpha) / grey_levels
+    f:             p = alpha + slope * x
+                   z = log(p / (1 - p))
+    g:             p = 1 / (1 + exp(-z))
+                   x = (p - alpha) / slope
+    log abs det:   log_det = sum(log(slope) - log(p) - log(1 - p))
+    adjoint of f:  grad_x = (grad_z - (1 - 2 * p) * grad_log_det) * slope / (p * (1 - p))
+    adjoint of g:  grad_z = grad_x * p * (1 - p) / slope + (1 - 2 * p) * grad_log_det
 
-        p = alpha + (1 - 2 alpha) x / K              alpha <= p <= 1 - alpha, for the K grey levels
-        z = log p - log(1 - p)
-        dz/dx = (1 - 2 alpha) / (K p (1 - p))
-        log abs det J_f = sum [log(1 - 2 alpha) - log K - log p - log(1 - p)]
-
-        x = (sigmoid(z) - alpha) K / (1 - 2 alpha)
-        log abs det J_g = sum [log sigmoid(z) + log sigmoid(-z) + log K - log(1 - 2 alpha)]
-
-    alpha keeps p away from 0 and 1, so that z and the log-determinant are finite at both ends: abs z is at most
-    log((1 - alpha) / alpha). Beyond that the inverse gives an x outside [0, K], down to -alpha K / (1 - 2 alpha): a flow
-    puts some of its mass there.
+    p is between alpha and 1 - alpha. alpha keeps p away from 0 and 1, so that z and the log-determinant are finite at
+    both ends: abs z is at most log((1 - alpha) / alpha). Beyond that the inverse gives an x outside [0, K], K being
+    grey_levels, down to -alpha K / (1 - 2 alpha): a flow puts some of its mass there.
 
     Parameters
     ----------
@@ -43,10 +44,10 @@ class Logit(Flow):
 
     Notes
     -----
-    Adjoints. With w = grad_log_det, and p' = (1 - 2 alpha) / K::
+    Adjoints. dp/dx is the slope, call it p', and dp/dz = p (1 - p); log_det is that of the direction called::
 
-        d log_det / dx = -p' (1/p - 1/(1 - p)) = -p' (1 - 2 p) / (p (1 - p))    forward
-        dx/dz = s (1 - s) / p',   d log_det / dz = 1 - 2 s,   s = sigmoid(z)      inverse
+        dz/dx = p' / (p (1 - p)),   d log_det / dx = -p' (1/p - 1/(1 - p)) = -p' (1 - 2 p) / (p (1 - p))    forward
+        dx/dz = p (1 - p) / p',     d log_det / dz = d [log p + log(1 - p)] / dz = 1 - 2 p                  inverse
 
     References
     ----------

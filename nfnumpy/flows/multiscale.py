@@ -9,14 +9,29 @@ from nfnumpy.flow import Flow
 class MultiScale(Flow):
     """h_l = f_l(h_{l-1}); after every level but the last, half of the channels become noise and the rest goes on.
 
-    ::
+    Formulas
+    --------
+    f:             h[0] = x
+                   for l in range(1, L): h[l], z[l] = halves(f[l](h[l - 1]))
+                   z[L] = f[L](h[L - 1])
+    g:             h[L - 1] = g[L](z[L])
+                   for l in reversed(range(1, L)): h[l - 1] = g[l](join(h[l], z[l]))
+                   x = h[0]
+    log abs det:   log_det = sum(log_det_f[l](h[l - 1]) for l in range(1, L + 1))
+    adjoint of f:  grad_h[L - 1], grad_theta[L] = adjoint_f[L](grad_z[L], grad_log_det)
+                   for l in reversed(range(1, L)):
+                       grad_h[l - 1], grad_theta[l] = adjoint_f[l](join(grad_h[l], grad_z[l]), grad_log_det)
+                   grad_x = grad_h[0]
+    adjoint of g:  grad_h[0] = grad_x
+                   for l in range(1, L):
+                       both, grad_theta[l] = adjoint_g[l](grad_h[l - 1], grad_log_det)
+                       grad_h[l], grad_z[l] = halves(both)
+                   grad_z[L], grad_theta[L] = adjoint_g[L](grad_h[L - 1], grad_log_det)
 
-        h_0 = x;    [h_l, z_l] = f_l(h_{l-1})  for l < L, the first and the last half of the channels
-        z_L = f_L(h_{L-1})
-        z = (z_1, ..., z_L), flattened to one vector
-        log abs det J_f = sum_l log abs det J_{f_l}                  leaving does not change volume
-
-    Later levels work on fewer numbers and see more of the image, since each begins with a `Squeeze`.
+    where L is the number of levels, halves are the first and the last half of the channels, join puts them together,
+    and adjoint_f[l] and adjoint_g[l] are the adjoints of level l. z is z[1], ..., z[L], flattened to one vector.
+    Leaving does not change volume. Later levels work on fewer numbers and see more of the image, since each begins with
+    a `Squeeze`.
 
     Parameters
     ----------

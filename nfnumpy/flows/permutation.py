@@ -8,9 +8,15 @@ from nfnumpy.flow import Flow
 class Permutation(Flow):
     """z = P x with ``z[:, k] = x[:, perm[k]]``: a fixed reordering of the coordinates.
 
-    ::
+    Formulas
+    --------
+    f:             z = x[perm]
+    g:             x[perm] = z
+    log abs det:   log_det = 0
+    adjoint of f:  grad_x[perm] = grad_z
+    adjoint of g:  grad_z = grad_x[perm]
 
-        J_f = P,     abs det P = 1,     log_det = 0
+    J_f = P, and abs det P = 1. The adjoint of a permutation is its inverse, P^T = P^-1.
 
     Parameters
     ----------

@@ -16,8 +16,32 @@ class PLU(LinearMap):
         P   a permutation, fixed: (P x)_k = x[perm[k]]
         L   lower triangular with ones on the diagonal
         U   upper triangular with diagonal signs_j exp(log_diagonal_j); the signs are fixed
-        log abs det J_f = log abs (det P det L det U) = sum_j log_diagonal_j    O(m), and its gradient is 1 for each j
-        x = U^-1 L^-1 P^T (z - b)                                               two substitutions, O(m^2) a sample
+
+    Formulas
+    --------
+    f:             u = U @ x
+                   l = L @ u
+                   z = P @ l + b
+    g:             l = P.T @ (z - b)
+                   u = solve(L, l)
+                   x = solve(U, u)
+    log abs det:   log_det = sum(log_diagonal)
+    adjoint of f:  grad_l = P.T @ grad_z
+                   grad_u = L.T @ grad_l
+                   grad_x = U.T @ grad_u
+                   grad_b = grad_z
+                   grad_below = strictly_lower(outer(grad_l, u))
+                   grad_above = strictly_upper(outer(grad_u, x))
+                   grad_log_diagonal = grad_u * x * diag(U) + grad_log_det
+    adjoint of g:  grad_u = solve(U.T, grad_x)
+                   grad_l = solve(L.T, grad_u)
+                   grad_z = P @ grad_l
+                   grad_b = -grad_z
+                   grad_below = -strictly_lower(outer(grad_l, u))
+                   grad_above = -strictly_upper(outer(grad_u, x))
+                   grad_log_diagonal = -grad_u * x * diag(U) - grad_log_det
+
+    log abs det W = log abs (det P det L det U) costs O(m), the inverse two substitutions, O(m^2) a sample.
 
     The slide asks for positive diagonals of both L and U, one of which is redundant (L D^-1 D U); here L's is 1. A
     *positive* diagonal of U reaches only those W whose P^T W has positive leading minors, which most rotations have
@@ -49,17 +73,17 @@ class PLU(LinearMap):
     Forward. Name the stages of one sample u = U x, l = L u, y = P l. Going back through them::
 
         (P l)_k = l[perm[k]]        grad_l = P^T grad_y             the inverse permutation
-        dl = dL u + L du            grad_L = sum_i grad_l_i u_i^T,  strictly lower entries;     grad_u = L^T grad_l
-        du = dU x + U dx            grad_U = sum_i grad_u_i x_i^T,  strictly upper entries;     grad_x = U^T grad_u
+        dl = dL u + L du            grad_L = grad_l u^T,  strictly lower entries;       grad_u = L^T grad_l
+        du = dU x + U dx            grad_U = grad_u x^T,  strictly upper entries;       grad_x = U^T grad_u
         U_jj = signs_j exp(log_diagonal_j):   d U_jj / d log_diagonal_j = U_jj, so that
-        grad_log_diagonal_j = (sum_i grad_u_ij x_ij) U_jj + sum_i grad_log_det_i
+        grad_log_diagonal_j = grad_U_jj U_jj + grad_log_det
 
     Inverse. The stages are l = P^T y, then L u = l and U x = u. The systems' differentials are U dx = du - dU x and
     L du = dl - dL u; with grad_x given::
 
-        grad_u = U^-T grad_x        grad_U = - sum_i grad_u_i x_i^T,  and for its diagonal as above,
-        grad_l = L^-T grad_u        grad_L = - sum_i grad_l_i u_i^T,  strictly lower entries
-        grad_y = P grad_l           grad_log_diagonal_j = grad_U_jj U_jj - sum_i grad_log_det_i
+        grad_u = U^-T grad_x        grad_U = - grad_u x^T,  and for its diagonal as above,
+        grad_l = L^-T grad_u        grad_L = - grad_l u^T,  strictly lower entries
+        grad_y = P grad_l           grad_log_diagonal_j = grad_U_jj U_jj - grad_log_det
 
     Domain: exp(log_diagonal) neither overflows nor vanishes (up to about 700 in float64 and 87 in float32).
 

@@ -15,8 +15,36 @@ class QR(LinearMap):
 
         Q = H_1 H_2 ... H_m diag(1, ..., 1, s),         H_k = I - 2 v_k v_k^T / (v_k^T v_k),         s = 1 or -1, fixed
         R   upper triangular with the positive diagonal exp(log_diagonal)
-        log abs det J_f = log abs (det Q det R) = sum_j log_diagonal_j      O(m), and its gradient is 1 for each j
-        x = R^-1 Q^T (z - b),  Q^T = diag(1, ..., 1, s) H_m ... H_1       m reflections, a substitution: O(m^2) a sample
+        T = diag(1, ..., 1, s) R, so that W = Q R = H_1 H_2 ... H_m T
+
+    Formulas
+    --------
+    where:         H = [I - 2 * outer(v, v) / (v @ v) for v in V]
+                   a(v, h) = 2 * (v @ h) / (v @ v)
+                   pull(v, h, g) = a(v, h) * a(v, g) * v - a(v, h) * g - a(v, g) * h
+    f:             h[m] = T @ x
+                   for k in reversed(range(m)): h[k] = H[k] @ h[k + 1]
+                   z = h[0] + b
+    g:             h[0] = z - b
+                   for k in range(m): h[k + 1] = H[k] @ h[k]
+                   x = solve(T, h[m])
+    log abs det:   log_det = sum(log_diagonal)
+    adjoint of f:  grad_h[0] = grad_z
+                   for k in range(m): grad_h[k + 1] = H[k] @ grad_h[k]
+                   for k in range(m): grad_V[k] = pull(V[k], h[k + 1], grad_h[k])
+                   grad_x = T.T @ grad_h[m]
+                   grad_b = grad_z
+                   grad_above = strictly_upper(outer(grad_h[m], x))
+                   grad_log_diagonal = grad_h[m] * x * diag(T) + grad_log_det
+    adjoint of g:  grad_h[m] = solve(T.T, grad_x)
+                   for k in reversed(range(m)): grad_h[k] = H[k] @ grad_h[k + 1]
+                   for k in range(m): grad_V[k] = pull(V[k], h[k], grad_h[k + 1])
+                   grad_z = grad_h[0]
+                   grad_b = -grad_z
+                   grad_above = -strictly_upper(outer(grad_h[m], x))
+                   grad_log_diagonal = -grad_h[m] * x * diag(T) - grad_log_det
+
+    log abs det W = log abs (det Q det R) costs O(m), the inverse m reflections and a substitution, O(m^2) a sample.
 
     A reflection has determinant -1 whatever its v_k, so that the sign of det W never changes in training: it is
     (-1)^m s. Each of the two values of s gives one of the two components of the invertible matrices, and all of it.
@@ -43,8 +71,8 @@ class QR(LinearMap):
     Notes
     -----
     Parameters: the reflection vectors, the rows of `V` ``(m, m)``; `log_diagonal` ``(m,)``; and, row by row, the
-    entries of R `above` its diagonal ``(m (m - 1) / 2,)``. The code keeps T = diag(1, ..., 1, s) R, upper triangular
-    with diagonal signs_j exp(log_diagonal_j), where signs = (1, ..., 1, s): W = H_1 ... H_m T.
+    entries of T `above` its diagonal ``(m (m - 1) / 2,)``. T has the diagonal signs_j exp(log_diagonal_j), where
+    signs = (1, ..., 1, s).
 
     One reflection and its adjoint. Let y = H h = h - 2 v (v . h) / (v . v), with grad_y = g given. Then::
 
@@ -58,13 +86,13 @@ class QR(LinearMap):
 
     Forward: t = T x, then y = H_1 ... H_m t, the last reflection first. With t's gradient from the reflections::
 
-        dt = dT x + T dx        grad_T = sum_i grad_t_i x_i^T, upper entries,       grad_x = T^T grad_t
-        d T_jj / d log_diagonal_j = T_jj:   grad_log_diagonal_j = grad_T_jj T_jj + sum_i grad_log_det_i
+        dt = dT x + T dx        grad_T = grad_t x^T, upper entries,       grad_x = T^T grad_t
+        d T_jj / d log_diagonal_j = T_jj:   grad_log_diagonal_j = grad_T_jj T_jj + grad_log_det
 
     Inverse: t = H_m ... H_1 y, the first reflection first, then T x = t, whose differential is T dx = dt - dT x::
 
-        grad_t = T^-T grad_x,       grad_T = - sum_i grad_t_i x_i^T, upper entries,
-        grad_log_diagonal_j = grad_T_jj T_jj - sum_i grad_log_det_i
+        grad_t = T^-T grad_x,       grad_T = - grad_t x^T, upper entries,
+        grad_log_diagonal_j = grad_T_jj T_jj - grad_log_det
 
     and grad_y comes from grad_t through the reflections, in the opposite order.
 

@@ -10,14 +10,18 @@ ORDERS = ("pixel", "channel")
 class Squeeze(Flow):
     """Every 2 x 2 block of pixels becomes one pixel: ``(height, width, c)`` to ``(height / 2, width / 2, 4 c)``.
 
-    ::
+    Formulas
+    --------
+    where:         channel = (2 * dy + dx) * c + k if order == "pixel" else 4 * k + 2 * dy + dx
+    f:             z[i, j, channel] = x[2 * i + dy, 2 * j + dx, k]
+    g:             x[2 * i + dy, 2 * j + dx, k] = z[i, j, channel]
+    log abs det:   log_det = 0
+    adjoint of f:  grad_x[2 * i + dy, 2 * j + dx, k] = grad_z[i, j, channel]
+    adjoint of g:  grad_z[i, j, channel] = grad_x[2 * i + dy, 2 * j + dx, k]
 
-        order "pixel":      z[i, j, (2 dy + dx) c + k] = x[2 i + dy, 2 j + dx, k]       a plain reshape of the block
-        order "channel":    z[i, j, 4 k + 2 dy + dx]   = x[2 i + dy, 2 j + dx, k]       as PyTorch's pixel_unshuffle
-        log_det = 0
-
-    A permutation of the numbers in an image. The two orders differ for c > 1 only; libraries with channels first
-    use the second one.
+    for all pixels (i, j) of z, channels k < c of x, and dy, dx in {0, 1}. A permutation of the numbers in an image.
+    Order "pixel" is a plain reshape of the block, "channel" is PyTorch's pixel_unshuffle. The two differ for c > 1
+    only; libraries with channels first use the second one.
 
     Parameters
     ----------

@@ -11,14 +11,24 @@ from nfnumpy.arrays import per_sample, sum_event
 class Affine:
     """x = sigma z + mu, one coordinate at a time, with sigma = exp(log_sigma).
 
-    ::
+    ``params[..., 0]`` is mu. ``params[..., 1]`` is the network's raw r, from which log_sigma comes softly bounded.
 
-        z = (x - mu) / sigma        log abs det J_f = - sum_j log_sigma_j
-        x = sigma z + mu            log abs det J_g = + sum_j log_sigma_j
+    Formulas
+    --------
+    where:         log_sigma = bound * tanh(r / bound)
+                   sigma = exp(log_sigma)
+                   slope = 1 - (log_sigma / bound)**2
+    f:             z = (x - mu) / sigma
+    g:             x = sigma * z + mu
+    log abs det:   log_det = -sum(log_sigma)
+    adjoint of f:  grad_x = grad_z / sigma
+                   grad_mu = -grad_x
+                   grad_r = (-grad_z * z - grad_log_det) * slope
+    adjoint of g:  grad_z = sigma * grad_x
+                   grad_mu = grad_x
+                   grad_r = (grad_x * sigma * z + grad_log_det) * slope
 
-    ``params[..., 0]`` is mu. ``params[..., 1]`` is the network's raw r, softly bounded::
-
-        log_sigma = B tanh(r / B),      d log_sigma / d r = 1 - (log_sigma / B)^2,      B = `bound`
+    where slope is d log_sigma / d r.
 
     Shapes: x and z ``(n, ...)``, params ``(n, ..., 2)``, log_det ``(n,)`` in nats.
 

@@ -8,11 +8,25 @@ from nfnumpy.flows.linear_map import LinearMap, as_matrix, as_signs, beside_diag
 class Triangular(LinearMap):
     """z = W x + b with a triangular W: z_j depends on x_{1:j} only (or, upper, on x_{j:m}).
 
-    ::
+    Formulas
+    --------
+    where:         W = triangle(off_diagonal, signs * exp(log_diagonal))
+    f:             z = W @ x + b
+    g:             x = solve(W, z - b)
+    log abs det:   log_det = sum(log_diagonal)
+    adjoint of f:  grad_x = W.T @ grad_z
+                   grad_b = grad_z
+                   grad_W = outer(grad_z, x)
+                   grad_off_diagonal = beside_diagonal(grad_W)
+                   grad_log_diagonal = diag(grad_W) * diag(W) + grad_log_det
+    adjoint of g:  grad_z = solve(W.T, grad_x)
+                   grad_b = -grad_z
+                   grad_W = -outer(grad_z, x)
+                   grad_off_diagonal = beside_diagonal(grad_W)
+                   grad_log_diagonal = diag(grad_W) * diag(W) - grad_log_det
 
-        W[j, j] = signs_j exp(log_diagonal_j)       signs are frozen, all 1 unless a given W says otherwise
-        log abs det J_f = sum_j log_diagonal_j      O(m); its gradient is 1 for each log_diagonal_j
-        x = W^-1 (z - b)                            by substitution, O(m^2) a sample
+    The log-determinant is O(m), the inverse, by substitution, O(m^2) a sample. The signs are frozen, all 1 unless a
+    given W says otherwise.
 
     Parameters
     ----------

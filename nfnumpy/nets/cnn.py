@@ -151,6 +151,18 @@ def padding(n, height, width, channels, taps, dtype):
 class Conv2d(Parametrized):
     """A convolution as a layer: out[i, j] = b + sum_t W_t^T h[i + dy_t, j + dx_t].
 
+    Formulas
+    --------
+    forward:       for i, j in pixels:
+                       out[i, j] = sum(W[t].T @ h[i + dy, j + dx] for t, (dy, dx) in enumerate(taps)) + b
+    adjoint:       for i, j in pixels:
+                       grad_h[i, j] = sum(W[t] @ grad_out[i - dy, j - dx] for t, (dy, dx) in enumerate(taps))
+                   for t, (dy, dx) in enumerate(taps):
+                       grad_W[t] = sum(outer(h[i + dy, j + dx], grad_out[i, j]) for i, j in pixels)
+                   grad_b = sum(grad_out[i, j] for i, j in pixels)
+
+    Outside the image h and grad_out are 0.
+
     Parameters
     ----------
     c_in, c_out : int

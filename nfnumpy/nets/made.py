@@ -64,6 +64,23 @@ def made_masks(degrees, hidden, outputs):
 class MADE(MLP):
     """A masked autoregressive network (Germain et al. 2015): for each x_j, some parameters that depend on earlier x only.
 
+    Formulas
+    --------
+    where:         M = [mask[k] * W[k] for k in range(K + 1)]
+    forward:       for k in range(K):
+                       a[k] = M[k] @ h[k] + b[k]
+                       h[k + 1] = phi(a[k])
+                   out = M[K] @ h[K] + b[K]
+    adjoint:       grad_a[K] = grad_out
+                   for k in reversed(range(K)):
+                       grad_a[k] = phi_slope(a[k]) * (M[k + 1].T @ grad_a[k + 1])
+                   for k in range(K + 1):
+                       grad_W[k] = mask[k] * outer(grad_a[k], h[k])
+                       grad_b[k] = grad_a[k]
+                   grad_h = M[0].T @ grad_a[0]
+
+    where h[0] is the input, K the number of hidden layers, and phi_slope the derivative of the activation phi.
+
     Parameters
     ----------
     degrees : sequence of int, ``(n_in,)``

@@ -9,7 +9,23 @@ from nfnumpy.parametrized import Parametrized
 
 
 class MLP(Parametrized):
-    """A multilayer perceptron out = W_K phi(... phi(W_1 h + b_1) ...) + b_K.
+    """A multilayer perceptron out = W_K phi(... phi(W_0 h + b_0) ...) + b_K, with K hidden layers.
+
+    Formulas
+    --------
+    forward:       for k in range(K):
+                       a[k] = W[k] @ h[k] + b[k]
+                       h[k + 1] = phi(a[k])
+                   out = W[K] @ h[K] + b[K]
+    adjoint:       grad_a[K] = grad_out
+                   for k in reversed(range(K)):
+                       grad_a[k] = phi_slope(a[k]) * (W[k + 1].T @ grad_a[k + 1])
+                   for k in range(K + 1):
+                       grad_W[k] = outer(grad_a[k], h[k])
+                       grad_b[k] = grad_a[k]
+                   grad_h = W[0].T @ grad_a[0]
+
+    where h[0] is the input, and phi_slope the derivative of phi.
 
     Parameters
     ----------
