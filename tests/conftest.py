@@ -8,8 +8,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import hypothesis  # noqa: E402
 
-# The lecture's scripts import each other by name, as they do when they are run.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lectures" / "lecture02"))
+# The scripts of the lecture import each other by name, as they do when they are run; pages import them from the checkout.
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "lectures" / "lecture02")]
 
 # No test depends on a clock, Hypothesis's deadline included; derandomized, so that a run can be repeated.
 hypothesis.settings.register_profile("ordinary", max_examples=25, deadline=None, derandomize=True)
