@@ -14,13 +14,20 @@ DPI = 120                                                        # 9 inches make
 
 
 def save(drawn, name, folder=FOLDER):
-    """Write a Figure as ``name.png`` or an animation as ``name.gif``; returns the path."""
-    if isinstance(drawn, Animation):
-        path = folder / f"{name}.gif"
-        drawn.save(path, writer=PillowWriter(fps=8), dpi=70)
-    else:
-        path = folder / f"{name}.png"
-        drawn.savefig(path, dpi=DPI)
+    """Write a Figure as ``name.png`` or an animation as ``name.gif``, whole or not at all; returns the path.
+
+    The same drawing gives the same bytes: neither a date nor matplotlib's version goes into the file.
+    """
+    path = folder / f"{name}.{'gif' if isinstance(drawn, Animation) else 'png'}"
+    aside = path.with_name(f".{path.name}")                      # takes its place when all went well
+    try:
+        if isinstance(drawn, Animation):
+            drawn.save(aside, writer=PillowWriter(fps=8), dpi=70)
+        else:
+            drawn.savefig(aside, dpi=DPI, metadata={"Software": None})
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
     return path
 
 
