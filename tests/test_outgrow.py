@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 import nfnumpy as nf
-from lectures.lecture02.outgrow import from_zuko, relabelling
+from lectures.lecture02.outgrow import from_nflows, from_zuko, relabelling
 
 BUILD = {"zuko_maf": from_zuko.maf, "zuko_realnvp": from_zuko.realnvp,
+         "nflows_maf": from_nflows.maf, "nflows_realnvp": from_nflows.realnvp,
 }
 
 # Both sides add and multiply the same numbers in different orders: a few hundred roundings of 1e-16, and a log-determinant
@@ -69,6 +70,10 @@ def test_every_weight_is_seen(record):
 SLIPS = {
     "zuko: parameters of the sampling direction": ("zuko_maf", from_zuko.ZukoAutoregressive, from_zuko.SoftClip()),
     "zuko: our bound": ("zuko_realnvp", from_zuko.ZukoCoupling, relabelling.Backwards(nf.Affine())),
+    "nflows: softplus in its coupling": (
+        "nflows_realnvp", from_nflows.NflowsCoupling, relabelling.Backwards(relabelling.Softplus(0.0, 1e-3))),
+    "nflows: without the 0.001": (
+        "nflows_maf", from_nflows.NflowsAutoregressive, relabelling.Backwards(relabelling.Softplus(0.0, 0.0))),
 }
 
 
@@ -86,7 +91,7 @@ def test_transformers_keep_the_contract(record):
     assert nf.testing.check_flow(model.flow, record.x[:3])
 
 
-@pytest.mark.parametrize("name", ["zuko_maf"])
+@pytest.mark.parametrize("name", ["zuko_maf", "nflows_maf"])
 def test_mu_and_sigma_are_those_of_the_slides(name):
     record = recorded(name)
     layer = next(flow for flow in BUILD[name](record.weights).flow.flows if isinstance(flow, nf.GaussianAutoregressive))
