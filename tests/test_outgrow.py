@@ -5,10 +5,13 @@ import numpy as np
 import pytest
 
 import nfnumpy as nf
-from lectures.lecture02.outgrow import from_nflows, from_zuko, relabelling
+from lectures.lecture02.outgrow import from_nflows, from_normflows, from_zuko, relabelling
+from nfnumpy.flows.squeeze import Squeeze
 
 BUILD = {"zuko_maf": from_zuko.maf, "zuko_realnvp": from_zuko.realnvp,
          "nflows_maf": from_nflows.maf, "nflows_realnvp": from_nflows.realnvp,
+         "normflows_maf": from_normflows.maf, "normflows_realnvp": from_normflows.realnvp,
+         "normflows_glow": lambda arrays: from_normflows.glow(arrays, shape=(4, 4, 1)),
 }
 
 # Both sides add and multiply the same numbers in different orders: a few hundred roundings of 1e-16, and a log-determinant
@@ -19,6 +22,11 @@ TOLERANCE = 1e-12
 def recorded(name):
     """What the library computed, in our layouts."""
     record = relabelling.read(name)
+    if name == "normflows_glow":
+        for key in ("x", "gradient_x", "sample"):
+            setattr(record, key, from_normflows.channels_last(getattr(record, key)))
+        flow = BUILD[name](record.weights).flow
+        record.z, record.noise = from_normflows.noise(flow, record.z), from_normflows.noise(flow, record.noise)
     return SimpleNamespace(name=name, **vars(record))
 
 
@@ -29,9 +37,14 @@ def record(request):
 
 def gradients(record, model):
     """Pairs of gradients with respect to the parameters, ours and theirs, array by array."""
-    ours = model.flow.named(nf.negative_log_likelihood(model, record.x)[1])
-    theirs = BUILD[record.name]({**record.weights, **record.gradients}).flow.named()
-    return {name: (ours[name], theirs[name]) for name in theirs}
+    _, gradient = nf.negative_log_likelihood(model, record.x)
+    if record.name == "normflows_maf":                           # the one mapping that does not only reorder
+        ours, theirs = from_normflows.maf_gradient(record.weights, model, gradient), record.gradients
+        assert ours.keys() == theirs.keys()
+    else:
+        ours = model.flow.named(gradient)
+        theirs = BUILD[record.name]({**record.weights, **record.gradients}).flow.named()
+    return {name: (ours[name], theirs[name]) for name in theirs if not name.endswith("linear.b")}  # which normflows has not
 
 
 def differences(record, weights):
@@ -74,6 +87,11 @@ SLIPS = {
         "nflows_realnvp", from_nflows.NflowsCoupling, relabelling.Backwards(relabelling.Softplus(0.0, 1e-3))),
     "nflows: without the 0.001": (
         "nflows_maf", from_nflows.NflowsAutoregressive, relabelling.Backwards(relabelling.Softplus(0.0, 0.0))),
+    "normflows: its masked layer not reversed": (
+        "normflows_maf", from_normflows.NormflowsAutoregressive, relabelling.Sigmoid(1e-3)),
+    "normflows: a bound": ("normflows_realnvp", from_normflows.NormflowsCoupling, nf.Affine()),
+    "normflows: Glow's sigmoid in the other direction": (
+        "normflows_glow", from_normflows.GlowCoupling, relabelling.Sigmoid(0.0)),
 }
 
 
@@ -85,13 +103,19 @@ def test_a_wrong_convention_is_seen(slip, monkeypatch):
     assert found["log_prob"] > 1e-4 and found["z"] > 1e-4, found
 
 
+def test_the_order_of_a_squeeze_is_seen(monkeypatch):
+    monkeypatch.setattr(from_normflows, "Squeeze", lambda shape, order: Squeeze(shape, order="pixel"))
+    record = recorded("normflows_glow")
+    assert differences(record, record.weights)["log_prob"] > 1e-4
+
+
 def test_transformers_keep_the_contract(record):
     """Each library's layer, adjoints of both directions included, is held to the package's own checks."""
     model = BUILD[record.name](record.weights)
     assert nf.testing.check_flow(model.flow, record.x[:3])
 
 
-@pytest.mark.parametrize("name", ["zuko_maf", "nflows_maf"])
+@pytest.mark.parametrize("name", ["zuko_maf", "nflows_maf", "normflows_maf"])
 def test_mu_and_sigma_are_those_of_the_slides(name):
     record = recorded(name)
     layer = next(flow for flow in BUILD[name](record.weights).flow.flows if isinstance(flow, nf.GaussianAutoregressive))
