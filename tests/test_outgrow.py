@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 import nfnumpy as nf
-from lectures.lecture02.outgrow import from_nflows, from_normflows, from_zuko, relabelling
+from lectures.lecture02.outgrow import from_flowjax, from_nflows, from_normflows, from_zuko, relabelling
 from nfnumpy.flows.squeeze import Squeeze
 
 BUILD = {"zuko_maf": from_zuko.maf, "zuko_realnvp": from_zuko.realnvp,
          "nflows_maf": from_nflows.maf, "nflows_realnvp": from_nflows.realnvp,
          "normflows_maf": from_normflows.maf, "normflows_realnvp": from_normflows.realnvp,
          "normflows_glow": lambda arrays: from_normflows.glow(arrays, shape=(4, 4, 1)),
-}
+         "flowjax_maf": from_flowjax.maf, "flowjax_realnvp": from_flowjax.realnvp}
 
 # Both sides add and multiply the same numbers in different orders: a few hundred roundings of 1e-16, and a log-determinant
 # near zero is the sum of larger numbers. Any slip in a formula or a layout is many orders of magnitude larger.
@@ -92,6 +92,8 @@ SLIPS = {
     "normflows: a bound": ("normflows_realnvp", from_normflows.NormflowsCoupling, nf.Affine()),
     "normflows: Glow's sigmoid in the other direction": (
         "normflows_glow", from_normflows.GlowCoupling, relabelling.Sigmoid(0.0)),
+    "flowjax: without its start": (
+        "flowjax_realnvp", from_flowjax.FlowjaxCoupling, relabelling.Backwards(relabelling.Softplus(0.0, 1e-2))),
 }
 
 
@@ -115,7 +117,7 @@ def test_transformers_keep_the_contract(record):
     assert nf.testing.check_flow(model.flow, record.x[:3])
 
 
-@pytest.mark.parametrize("name", ["zuko_maf", "nflows_maf", "normflows_maf"])
+@pytest.mark.parametrize("name", ["zuko_maf", "nflows_maf", "normflows_maf", "flowjax_maf"])
 def test_mu_and_sigma_are_those_of_the_slides(name):
     record = recorded(name)
     layer = next(flow for flow in BUILD[name](record.weights).flow.flows if isinstance(flow, nf.GaussianAutoregressive))
