@@ -1,4 +1,4 @@
-"""Models of other libraries: what they computed themselves, in files beside the lecture, against ours on the same weights."""
+"""Models of other libraries: what they computed, in files beside the lecture, against ours with the same weights."""
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,8 +14,8 @@ BUILD = {"zuko_maf": from_zuko.maf, "zuko_realnvp": from_zuko.realnvp,
          "normflows_glow": lambda arrays: from_normflows.glow(arrays, shape=(4, 4, 1)),
          "flowjax_maf": from_flowjax.maf, "flowjax_realnvp": from_flowjax.realnvp}
 
-# Both sides add and multiply the same numbers in different orders: a few hundred roundings of 1e-16, and a log-determinant
-# near zero is the sum of larger numbers. Any slip in a formula or a layout is many orders of magnitude larger.
+# Both sides add and multiply the same numbers in different orders: a few hundred roundings of 1e-16, and a
+# log-determinant near zero is the sum of larger numbers. Slips in a formula or a layout are far larger.
 TOLERANCE = 1e-12
 
 
@@ -44,7 +44,7 @@ def gradients(record, model):
     else:
         ours = model.flow.named(gradient)
         theirs = BUILD[record.name]({**record.weights, **record.gradients}).flow.named()
-    return {name: (ours[name], theirs[name]) for name in theirs if not name.endswith("linear.b")}  # which normflows has not
+    return {name: (ours[name], theirs[name]) for name in theirs if not name.endswith("linear.b")}  # normflows has none
 
 
 def differences(record, weights):

@@ -30,7 +30,7 @@ def maf(arrays):
 
 
 def realnvp(arrays):
-    """``coupling_flow``: the first half always conditions, and a random permutation follows; at least three coordinates."""
+    """``coupling_flow``: the first half conditions, a random permutation follows; at least three coordinates."""
     def layer(network, dim):
         flow = FlowjaxCoupling(dim, widths(network), rng=0)
         fill(flow.net, network, pairs)
@@ -52,7 +52,8 @@ def _network(arrays, prefix):
     """Stacked layers ``(W, b)``, or ``(W, b, mask)``: a masked weight is stored as ``where(args[0], args[1], 0)``."""
     depth = sum(name.startswith(prefix) and name.endswith(".bias") for name in arrays)
     for name in (f"{prefix}[{j}]" for j in range(depth)):
+        b = arrays[f"{name}.bias"]
         if f"{name}.weight" in arrays:
-            yield arrays[f"{name}.weight"], arrays[f"{name}.bias"]
+            yield arrays[f"{name}.weight"], b
         else:
-            yield arrays[f"{name}.weight.args[1]"], arrays[f"{name}.bias"], arrays[f"{name}.weight.args[0]"].astype(float)
+            yield arrays[f"{name}.weight.args[1]"], b, arrays[f"{name}.weight.args[0]"].astype(float)

@@ -1,8 +1,8 @@
 """nflows' masked affine and affine coupling transforms as nfnumpy models."""
 import nfnumpy as nf
 
-from .relabelling import (Backwards, Sigmoid, Softplus, autoregressive, blocks, couplings, layers, model_of, scale_first,
-                          steps)
+from .relabelling import (Backwards, Sigmoid, Softplus, autoregressive, blocks, couplings, layers, model_of,
+                          scale_first, steps)
 
 
 class NflowsAutoregressive(nf.GaussianAutoregressive):
@@ -27,4 +27,5 @@ def maf(arrays):
 def realnvp(arrays):
     """`AffineCouplingTransform` with two alternating masks, which are positive where x *moves*."""
     found = steps(arrays, "_transform._transforms")
-    return couplings(NflowsCoupling, [layers(step) for step in found], [step["identity_features"] for step in found], blocks)
+    networks, conditioning = zip(*((layers(step), step["identity_features"]) for step in found))
+    return couplings(NflowsCoupling, networks, conditioning, blocks)

@@ -1,4 +1,4 @@
-"""normflows' MAF, RealNVP and Glow as nfnumpy models. It lists flows in the order of sampling, the last one first here."""
+"""normflows' MAF, RealNVP and Glow as nfnumpy models. Its lists of flows begin at the noise, ours at the data."""
 import numpy as np
 
 import nfnumpy as nf
@@ -11,8 +11,8 @@ from nfnumpy.flows.transformers import Affine
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.nets.resnet import Sequential
 
-from .relabelling import (Backwards, Sigmoid, autoregressive, fill, layers, model_of, pairs, scale_first, softplus, steps,
-                          units_by_degree, widths)
+from .relabelling import (Backwards, Sigmoid, autoregressive, fill, layers, model_of, pairs, scale_first, softplus,
+                          steps, units_by_degree, widths)
 
 
 class NormflowsAutoregressive(nf.GaussianAutoregressive):
@@ -54,7 +54,7 @@ class GlowCoupling(ImageCoupling):
 
 
 def swapped(flows):
-    """`flows` as normflows lists them, each followed there by ``Permute(mode="swap")``; an even number of coordinates."""
+    """`flows` as normflows lists them, each followed there by ``Permute(mode="swap")``; an even dimension."""
     dim = flows[0].x_shape[0]
     swap = np.roll(np.arange(dim), dim // 2)
     return model_of([part for flow in reversed(flows) for part in (nf.Permutation(swap), flow)])
@@ -83,20 +83,20 @@ def maf_gradient(arrays, model, gradient):
 
     Every other mapping reorders numbers. This one multiplies matrices, and gradients come back by its adjoint::
 
-        W = B A                 grad_B  = mask_B * (grad_W A^T),            grad_A = mask_A * (B^T grad_W)
-        b = B alpha + beta      grad_B += mask_B * (grad_b alpha^T),        grad_alpha = B^T grad_b,    grad_beta = grad_b
+        W = B A                 grad_B  = mask_B * (grad_W A^T),        grad_A = mask_A * (B^T grad_W)
+        b = B alpha + beta      grad_B += mask_B * (grad_b alpha^T),    grad_alpha = B^T grad_b,  grad_beta = grad_b
     """
     gradients, ours, found = {}, model.flow.named(gradient), steps(arrays, "flows")
     for k, step in enumerate(found):
         network = layers(step)
         (A, alpha, mask_A), (B, _, mask_B), (_, output_bias, _) = network
         A, B = mask_A * A, mask_B * B
+        W, b, output_W, output_b = (ours[f"{2 * (len(found) - k) - 1}.net.{name}"] for name in ("W0", "b0", "W1", "b1"))
         units = np.argsort(units_by_degree(merged(network))[0])  # from our order of units and outputs to theirs
         outputs = np.argsort(scale_first(len(output_bias) // 2))
-        ours_k = [ours[f"{2 * (len(found) - k) - 1}.net.{name}"] for name in ("W0", "b0", "W1", "b1")]
-        grad_W, grad_b, grad_W1, grad_b1 = ours_k[0][units], ours_k[1][units], ours_k[2][outputs][:, units], ours_k[3][outputs]
-        values = [mask_A * (B.T @ grad_W), B.T @ grad_b,
-                  mask_B * (grad_W @ A.T + np.outer(grad_b, alpha)), grad_b, grad_W1, grad_b1]
+        grad_W, grad_b = W[units], b[units]
+        values = [mask_A * (B.T @ grad_W), B.T @ grad_b, mask_B * (grad_W @ A.T + np.outer(grad_b, alpha)), grad_b,
+                  output_W[outputs][:, units], output_b[outputs]]
         names = [name for name in step if name.endswith(("weight", "bias"))]
         gradients.update({f"flows.{2 * k}.{name}": value for name, value in zip(names, values)})
     return gradients
@@ -141,7 +141,8 @@ def plu(arrays):
     """`Invertible1x1Conv` with ``use_lu=True``. L and U are whole matrices there, of which only one side is in use."""
     dim = len(arrays["log_S"])
     flow = PLU(dim, perm=arrays["P"].argmax(axis=1), signs=arrays["sign_S"])
-    flow.below, flow.above = arrays["L"][beside_diagonal(dim, lower=True)], arrays["U"][beside_diagonal(dim, lower=False)]
+    flow.below = arrays["L"][beside_diagonal(dim, lower=True)]
+    flow.above = arrays["U"][beside_diagonal(dim, lower=False)]
     flow.log_diagonal = arrays["log_S"]
     return flow
 

@@ -44,4 +44,5 @@ def maf(arrays):
 def realnvp(arrays):
     """``zuko.flows.RealNVP``: coordinates of even and of odd index condition in turn, where its mask is True."""
     found = steps(arrays, "transform.transforms")
-    return couplings(ZukoCoupling, [layers(step) for step in found], [np.flatnonzero(step["mask"]) for step in found], pairs)
+    networks, conditioning = zip(*((layers(step), np.flatnonzero(step["mask"])) for step in found))
+    return couplings(ZukoCoupling, networks, conditioning, pairs)

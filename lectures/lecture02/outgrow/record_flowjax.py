@@ -18,7 +18,8 @@ def main():
     jax.config.update("jax_enable_x64", True)
     rng = np.random.default_rng(4)
     for name, build in {"flowjax_maf": masked_autoregressive_flow, "flowjax_realnvp": coupling_flow}.items():
-        flow = build(jax.random.key(0), base_dist=StandardNormal((DIM,)), flow_layers=STEPS, nn_width=WIDTH, nn_depth=DEPTH)
+        flow = build(jax.random.key(0), base_dist=StandardNormal((DIM,)), flow_layers=STEPS, nn_width=WIDTH,
+                     nn_depth=DEPTH)
         trained, fixed = eqx.partition(flow, eqx.is_inexact_array)
         trained = jax.tree.map(lambda array: array + 0.2 * rng.standard_normal(array.shape), trained)
         flow = paramax.unwrap(eqx.combine(trained, fixed))       # the masks are applied here

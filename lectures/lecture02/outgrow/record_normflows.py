@@ -25,8 +25,8 @@ def main():
     for name, flows in {"normflows_maf": maf, "normflows_realnvp": realnvp}.items():
         model = nf.NormalizingFlow(nf.distributions.DiagGaussian(DIM, trainable=False), flows).double()
         record_torch(name, model, model.log_prob, lambda x: each(x, [flow.inverse for flow in model.flows[::-1]]),
-                     lambda z: each(z, model.flows), rng.standard_normal((16, DIM)), rng.standard_normal((8, DIM)), versions,
-                     spread=0.1)                                 # its exp(s) has no bound, and more leads far out
+                     lambda z: each(z, model.flows), rng.standard_normal((16, DIM)), rng.standard_normal((8, DIM)),
+                     versions, spread=0.1)                       # exp(s) has no bound, and more leads far out
 
     channels, height, width = SHAPE
     flows, bases, merges, noise = [], [], [], []                 # the coarsest level, which is deepest, comes first

@@ -50,7 +50,8 @@ def record_torch(name, model, log_prob, to_noise, to_data, x, noise, versions, s
     noise = [torch.from_numpy(part) for part in noise] if isinstance(noise, list) else torch.from_numpy(noise)
     with torch.no_grad():
         (z, z_log_det), (sample, sample_log_det) = to_noise(x), to_data(noise)
-    write(name, {key: plain(value) for key, value in model.state_dict().items()}, dict(zip(names, map(plain, gradients))),
+    weights = {key: plain(value) for key, value in model.state_dict().items()}
+    write(name, weights, dict(zip(names, map(plain, gradients))),
           [f"torch {torch.__version__}", *versions], x=plain(x), log_prob=plain(log_p), gradient_x=plain(gradient_x),
           z=plain(z), z_log_det=plain(z_log_det), noise=plain(noise), sample=plain(sample),
           sample_log_det=plain(sample_log_det))

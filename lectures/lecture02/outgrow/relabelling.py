@@ -1,9 +1,9 @@
-"""What the four mappings share: the recorded files, affine transformers with other scales, and where a parameter stands.
+"""What the four mappings share: the recorded files, transformers with other scales, and where a parameter stands.
 
-A mapping takes a library's parameters under the library's own names, ``{name: array}``, and returns the nfnumpy model of
-the same density, theta filled. Two things differ from library to library: how one coordinate is scaled, which a
-transformer says, and where each number stands, which is a reordering. A reordering is linear, so that the same function
-takes the library's *gradient* to ours.
+A mapping takes a library's parameters under the library's own names, ``{name: array}``, and returns the nfnumpy model
+of the same density, theta filled. Two things differ from library to library: how one coordinate is scaled, which a
+transformer says, and where each number stands, which is a reordering. A reordering is linear, so that the same
+function takes the library's *gradient* to ours.
 """
 import re
 from pathlib import Path
@@ -139,8 +139,8 @@ def steps(arrays, prefix):
 
 def layers(arrays):
     """A network's layers ``(W, b)`` or ``(W, b, mask)``, in the order of a PyTorch state, which is that of use."""
-    names = [name[:-len("weight")] for name in arrays if name.endswith("weight")]
-    return [tuple(arrays[name + part] for part in ("weight", "bias", "mask") if name + part in arrays) for name in names]
+    names, parts = [name[:-len("weight")] for name in arrays if name.endswith("weight")], ("weight", "bias", "mask")
+    return [tuple(arrays[name + part] for part in parts if name + part in arrays) for name in names]
 
 
 def widths(network):
@@ -185,7 +185,8 @@ def autoregressive(cls, network, layout, order=None):
 def couplings(cls, networks, conditioning, layout):
     """Coupling layers whose conditioning coordinates, ``conditioning[k]`` in layer k, alternate between two sets.
 
-    Ours alternate between halves, the smaller one in front: a permutation before the first layer, undone after the last.
+    Ours alternate between halves, the smaller one in front: a permutation before the first layer, undone after the
+    last one.
     """
     first, second = sorted(conditioning[:2], key=len)
     order = np.concatenate([first, second])
