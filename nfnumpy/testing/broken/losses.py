@@ -23,7 +23,7 @@ def exhibit(layer, says):
         def build(rng):
             make = Coupling if layer == "negative log-likelihood" else lambda *given, rng: Inverse(
                 GaussianAutoregressive(*given, rng=rng))
-            model = NormalizingFlow(checks.randomize(make(2, (5,), "tanh", rng=rng), rng))
+            model = NormalizingFlow(checks.randomize(make(2, (3,), "tanh", rng=rng), rng))
             x = rows(model, rng)
             return Exhibit(layer, lambda model: cls.wrong(model, x), lambda model: cls.right(model, x), "check_loss",
                            (model,), says, inspect.getdoc(cls))
