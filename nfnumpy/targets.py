@@ -364,8 +364,10 @@ def as_length(value, name):
 
 
 def to_complex(x):
+    """Points ``(n, 2)`` as complex numbers ``(n,)``."""
     return x[:, 0] + 1j * x[:, 1]
 
 
 def to_plane(z):
+    """Complex numbers ``(n,)`` as points ``(n, 2)``."""
     return np.stack([z.real, z.imag], axis=-1)

@@ -28,6 +28,7 @@ MODEL_CHECKS = {"check_density": nf.testing.check_density, "check_samples": nf.t
 
 
 def add_arguments(parser):
+    """Declare what `check` takes."""
     parser.add_argument("target", metavar="TARGET", help="zoo, a .npz file that `fit` wrote, module:Name or "
                                                          "file.py:Name")
     common.add_seed(parser)
@@ -177,11 +178,13 @@ def import_from(place):
 
 
 def is_flow(thing):
+    """Whether it is an object with `forward` and `inverse`."""
     return not isinstance(thing, type) and callable(getattr(thing, "forward", None)) and callable(
         getattr(thing, "inverse", None))
 
 
 def is_model(thing):
+    """Whether it is an object with `log_prob` and `sample`."""
     return not isinstance(thing, type) and callable(getattr(thing, "log_prob", None)) and callable(
         getattr(thing, "sample", None))
 

@@ -55,11 +55,13 @@ def number(minimum, below=math.inf, open_end=False):
 
 
 def add_seed(parser):
+    """Declare ``--seed``."""
     parser.add_argument("--seed", type=count(0), default=0, metavar="N",
                         help="of all random choices; the same seed gives the same result (default %(default)s)")
 
 
 def add_quiet(parser):
+    """Declare ``--quiet``."""
     parser.add_argument("--quiet", action="store_true", help="print results and errors only, and no progress line")
 
 

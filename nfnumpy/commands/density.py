@@ -17,6 +17,7 @@ DRAWS = 16
 
 
 def add_arguments(parser):
+    """Declare what `density` takes."""
     parser.add_argument("model", metavar="MODEL", help="a .npz file that `fit` wrote")
     parser.add_argument("data", metavar="DATA",
                         help="a .csv, .tsv or .npy file with the model's columns, in any order if it has a header; of "
@@ -28,6 +29,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    """Write log p of each row or image of ``args.data``: a column of numbers."""
     path = None if args.out == "-" else common.output_path(args.out, "--out", common.SUFFIXES, [args.model, args.data])
     model, shape = images.read_model(args.model)
     if shape is None:

@@ -45,6 +45,7 @@ OPTIONS = {"maf": {**TABLES, "steps": 5}, "realnvp": {**TABLES, "steps": 8}, "ia
 
 
 def add_arguments(parser):
+    """Declare what `fit` takes."""
     def add(name, words, **how):
         parser.add_argument(f"--{name}", help=f"{words} ({defaults(name.replace('-', '_'))})", default=None, **how)
 
@@ -114,6 +115,7 @@ def widths(text):
 
 
 def run(args):
+    """Check the arguments before any work is done, then fit rows of numbers or images."""
     given = [args.data] if args.data not in nf.datasets.NAMES else []
     out = common.output_path(args.out, "--out", (".npz",), given)
     picture = common.output_path(args.report, "--report", common.PICTURES, given)

@@ -13,6 +13,7 @@ EXAMPLE = """examples: a thousand new rows, three of them on the screen, and ima
 
 
 def add_arguments(parser):
+    """Declare what `sample` takes."""
     parser.add_argument("model", metavar="MODEL", help="a .npz file that `fit` wrote")
     parser.add_argument("-n", type=common.count(1), metavar="N",
                         help="number of rows or images (default 1000, of a picture 64)")
@@ -27,6 +28,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    """Write ``args.n`` new rows, or images."""
     model, shape = images.read_model(args.model)
     if shape is None:
         sample_rows(args, model)

@@ -33,6 +33,7 @@ passes          of each layer's network, for a density / for a sample"""
 
 
 def add_arguments(parser):
+    """Declare what `tour` takes."""
     parser.add_argument("--out", default="tour.png", metavar="FILE",
                         help="the picture, a .png, .pdf or .svg file (default %(default)s)")
     common.add_seed(parser)
@@ -40,6 +41,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    """Fit the flows to both data sets, print the table, write the picture."""
     path = common.output_path(args.out, "--out", common.PICTURES)
     lines, pictures = [], []
     for name, (title, n, columns, options, training) in DATA.items():

@@ -128,6 +128,7 @@ def is_number(field):
 
 
 def parse(field, path, place, column):
+    """The number that a field holds, or a ValueError that names its place."""
     if is_number(field):
         return float(field)
     found = repr(field if len(field) <= 40 else field[:37] + "...") if field else "an empty field"

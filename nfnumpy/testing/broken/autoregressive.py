@@ -9,10 +9,12 @@ from nfnumpy.testing.dependence import autoregressive_pattern
 
 
 def flow3(rng):
+    """An autoregressive flow on three numbers."""
     return GaussianAutoregressive(3, (8, 8), "tanh", rng=rng)
 
 
 def in_order(flow, rng):
+    """The pattern of dependence that `check_dependence` takes: the flow's order, ``(3, 3)``."""
     return (autoregressive_pattern(flow.order),)
 
 

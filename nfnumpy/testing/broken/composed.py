@@ -7,10 +7,12 @@ from nfnumpy.testing.broken.exhibit import exhibit
 
 
 def three(rng):
+    """Three different flows, one after another."""
     return Composition([Triangular(3), Permutation([1, 2, 0]), Coupling(3, (6,), "tanh", rng=rng)])
 
 
 def two_couplings(rng):
+    """Two coupling layers that alternate."""
     return Composition([Coupling(3, (6,), "tanh", swap=swap, rng=rng) for swap in (False, True)])
 
 
@@ -89,6 +91,7 @@ class TurnsTheListRound(Composition):
 
 
 def turned(rng):
+    """A coupling layer read backwards."""
     return Inverse(Coupling(3, (6,), "tanh", rng=rng))
 
 

@@ -10,6 +10,7 @@ from nfnumpy.testing.broken.exhibit import exhibit, twin
 
 
 def coupling(rng):
+    """A coupling layer on four numbers."""
     return Coupling(4, (6,), "tanh", rng=rng)
 
 
@@ -126,6 +127,7 @@ class JoinBackwards(Halves):
 
 
 def joined_backwards(correct):
+    """The same layer, whose halves are joined by `JoinBackwards`."""
     broken = twin(correct, type(correct))
     broken.partition.__class__ = JoinBackwards
     return broken

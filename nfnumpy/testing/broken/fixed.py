@@ -9,6 +9,7 @@ from nfnumpy.testing.broken.exhibit import exhibit
 
 
 def cycle(rng):
+    """A permutation that is not its own inverse."""
     return Permutation([1, 2, 0])
 
 
@@ -51,6 +52,7 @@ class PulledTheSameWay(Permutation):
 
 
 def units(rng):
+    """Two columns with units of their own."""
     return Standardize([1.0, -2.0], [2.0, 0.5])
 
 
@@ -129,10 +131,12 @@ class FewerPixels(Squeeze):
 
 
 def grey(rng):
+    """The logit of grey values 0 .. 3."""
     return Logit((3,), alpha=0.05, grey_levels=4)
 
 
 def grey_rows(flow, rng):
+    """Grey values ``(5, 3)``, away from the ends."""
     return (rng.uniform(0.5, 3.5, (5, 3)),)
 
 

@@ -14,6 +14,7 @@ from nfnumpy.testing.dependence import convolution_pattern
 
 
 def conv1x1(rng):
+    """A 1x1 convolution on images of six pixels."""
     return Conv1x1((2, 3, 2), "dense", rng=rng)
 
 
@@ -59,10 +60,12 @@ class OneNumber(Conv1x1):
 
 
 def actnorm(rng):
+    """An activation normalization on images of six pixels."""
     return ActNorm((2, 3, 2))
 
 
 def shifted_rows(flow, rng):
+    """Twenty images whose two channels have means and scales of their own."""
     return (rows(flow, rng, 20) * [2.0, 0.5] + [3.0, -1.0],)
 
 
@@ -124,6 +127,7 @@ class NoPixels(ActNorm):
 
 
 def masked(rng):
+    """A masked convolution on images of nine pixels."""
     return MaskedConv((3, 3, 1), 3, rng=rng)
 
 
@@ -182,6 +186,7 @@ class GradientAtTheSamePixel(MaskedConv):
 
 
 def same_direction(correct):
+    """The same two masked convolutions, neither of them reversed."""
     broken = twin(correct, TwoOfTheSame)
     for flow in broken.flows:
         flow.reverse = False
@@ -196,6 +201,7 @@ class TwoOfTheSame(EmergingConv):
 
 
 def emerging(rng):
+    """An emerging convolution on images of six pixels."""
     return EmergingConv((2, 3, 2), 3, rng=rng)
 
 
@@ -219,6 +225,7 @@ class OneFactorUndone(EmergingConv):
 
 
 def checkerboard(rng):
+    """A checkerboard coupling on images of six pixels."""
     return ImageCoupling((2, 3, 1), lambda c_in, c_out: glow_net(c_in, c_out, 3, "tanh", rng))
 
 

@@ -9,6 +9,7 @@ SKEW = np.array([[1.0, 2.0, 0.5], [-1.0, 1.0, 1.0], [0.5, 0.0, 2.0]])           
 
 
 def diagonal(rng):
+    """A diagonal matrix of both signs."""
     return Diagonal(3, W=np.diag([2.0, -0.5, 3.0]))
 
 
@@ -50,6 +51,7 @@ class MeanOverTheBatch(Diagonal):
 
 
 def lower(rng):
+    """A lower triangular matrix."""
     return Triangular(3, W=np.tril(SKEW))
 
 
@@ -89,6 +91,7 @@ class Trace(Triangular):
 
 
 def dense(rng):
+    """The matrix `SKEW`."""
     return Dense(3, W=SKEW)
 
 
@@ -146,6 +149,7 @@ class LogDetOnce(Dense):
 
 
 def plu(rng):
+    """The rows of `SKEW` in another order, so that P is not the identity."""
     return PLU(3, W=SKEW[[2, 0, 1]])
 
 
@@ -194,6 +198,7 @@ class GradientOfLBelowU(PLU):
 
 
 def qr(rng):
+    """The matrix `SKEW`, as Q times R."""
     return QR(3, W=SKEW)
 
 

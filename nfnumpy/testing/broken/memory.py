@@ -6,6 +6,7 @@ from nfnumpy.testing.broken.exhibit import exhibit, twin
 
 
 def diagonal(rng):
+    """A diagonal matrix of both signs."""
     return Diagonal(3, W=np.diag([2.0, -0.5, 3.0]))
 
 

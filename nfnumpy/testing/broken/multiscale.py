@@ -9,6 +9,7 @@ from nfnumpy.testing.broken.exhibit import exhibit
 
 
 def two_levels(rng):
+    """A level with a squeeze and a coupling, and one that works on what stays."""
     coupling = ImageCoupling((1, 2, 4), lambda c_in, c_out: glow_net(c_in, c_out, 3, "tanh", rng), "channel")
     return MultiScale([Composition([Squeeze((2, 4, 1)), coupling]), ActNorm((1, 2, 2))])
 
