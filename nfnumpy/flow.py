@@ -1,4 +1,6 @@
 """The one contract that every normalizing flow in this package keeps, and the two ways to build flows from flows."""
+from collections.abc import Iterable
+
 from nfnumpy.parametrized import Parametrized
 
 
@@ -74,6 +76,26 @@ class Flow(Parametrized):
         return self.as_batch(z, self.z_shape, "z")
 
 
+def as_flows(flows, name):
+    """A list of at least one `Flow`; a TypeError for other things than flows, a ValueError for an empty list.
+
+    >>> as_flows(Flow((2,)), "flows")
+    Traceback (most recent call last):
+        ...
+    TypeError: flows: expected a list of flows, got a Flow; write [flow]
+    """
+    if isinstance(flows, Flow) or not isinstance(flows, Iterable):
+        hint = "; write [flow]" if isinstance(flows, Flow) else ""
+        raise TypeError(f"{name}: expected a list of flows, got a {type(flows).__name__}{hint}")
+    flows = list(flows)
+    for k, flow in enumerate(flows):
+        if not isinstance(flow, Flow):
+            raise TypeError(f"{name}: expected flows, got a {type(flow).__name__} at index {k}")
+    if not flows:
+        raise ValueError(f"{name}: expected at least one flow, got none")
+    return flows
+
+
 class Composition(Flow):
     """z = f_K(... f_2(f_1(x))): one flow after another (lecture 2, "Composition of normalizing flows").
 
@@ -108,6 +130,8 @@ class Composition(Flow):
 
     Raises
     ------
+    TypeError
+        For something else than a list of flows.
     ValueError
         For an empty list, a flow bound elsewhere, or neighbours whose shapes do not meet.
 
@@ -121,9 +145,7 @@ class Composition(Flow):
     """
 
     def __init__(self, flows, reversible=False):
-        flows = list(flows)
-        if not flows:
-            raise ValueError("flows: expected at least one flow, got none")
+        flows = as_flows(flows, "flows")
         for k, (first, second) in enumerate(zip(flows, flows[1:])):
             if first.z_shape != second.x_shape:
                 raise ValueError(f"flows: expected flow {k + 1} to take samples of shape {first.z_shape}, the shape "
@@ -226,6 +248,9 @@ class Inverse(Flow):
     The inverse autoregressive flow (IAF) is ``Inverse(GaussianAutoregressive(...))`` and nothing else: fast to sample,
     slow to score.
 
+    `initialize` takes nothing from data. The inner flow's own sets parameters by what goes *into* the inner flow: here
+    that is f(x), which is not known before the parameters are.
+
     Formulas
     --------
     f:             z = flow.g(x)
@@ -233,6 +258,13 @@ class Inverse(Flow):
     log abs det:   log_det = -flow.log_det_f(z)
     adjoint of f:  grad_x, grad_theta = flow.adjoint_g(grad_z, grad_log_det)
     adjoint of g:  grad_z, grad_theta = flow.adjoint_f(grad_x, grad_log_det)
+
+    Raises
+    ------
+    TypeError
+        For something else than a flow.
+    ValueError
+        For a flow bound elsewhere.
 
     Examples
     --------
@@ -243,6 +275,8 @@ class Inverse(Flow):
     """
 
     def __init__(self, flow):
+        if not isinstance(flow, Flow):
+            raise TypeError(f"flow: expected a flow, got a {type(flow).__name__}")
         super().__init__(flow.z_shape, flow.x_shape, children={"flow": flow}, dtype=flow.dtype)
 
     @property

@@ -1,5 +1,7 @@
 """A normalizing flow as a density model, and the builders of the flows on the slides."""
 import copy
+import math
+import numbers
 
 import numpy as np
 
@@ -76,9 +78,12 @@ class NormalizingFlow:
     def sample(self, n, rng=None, temperature=1.0):
         """n samples x = g(z) with z from the base density, scaled by `temperature`: ``(n, *x_shape)``.
 
-        Raises ValueError for n that is no whole number from 0 up, or a temperature that is negative or not finite.
+        Raises ValueError for n that is no whole number from 0 up, or a temperature that is negative or not finite, and
+        TypeError for one that is no number.
         """
-        if not (np.isscalar(temperature) and np.isfinite(temperature) and temperature >= 0):
+        if not isinstance(temperature, numbers.Real):
+            raise TypeError(f"temperature: expected a number, got {temperature!r}")
+        if not (math.isfinite(temperature) and temperature >= 0):
             raise ValueError(f"temperature: expected a finite number of at least 0, got {temperature!r}")
         z = self.base.sample(as_count(n, "n"), as_rng(rng)).astype(self.flow.dtype, copy=False)
         return self.flow.inverse(z * float(temperature))[0]

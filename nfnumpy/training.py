@@ -96,6 +96,8 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
 
     Raises
     ------
+    TypeError
+        For something else than a model: a flow is one with a base density.
     ValueError
         For arguments or data that make no sense, or the checkpoint of another run, before anything is changed.
     FloatingPointError
@@ -112,6 +114,9 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     >>> history.valid[-1] < history.valid[0], history.stopped
     (True, 'all steps done')
     """
+    if not hasattr(model, "log_prob_vjp"):
+        hint = "; a flow has no base density: write nf.NormalizingFlow(flow)" if hasattr(model, "forward_vjp") else ""
+        raise TypeError(f"model: expected a model with log_prob_vjp, got a {type(model).__name__}{hint}")
     seed, rng = rng, as_rng(rng)
     x, x_valid = _check_data(x, x_valid, valid_fraction)
     max_steps = as_count(max_steps, "max_steps", minimum=1)

@@ -85,6 +85,26 @@ def test_what_cannot_be_composed_is_refused():
         nf.Composition([nf.Coupling(2), nf.Coupling(3)])
 
 
+@pytest.mark.parametrize("call, message", (
+    (lambda: nf.Composition(nf.Coupling(2)), r"flows: expected a list of flows, got a Coupling; write \[flow\]"),
+    (lambda: nf.Composition(3), "flows: expected a list of flows, got a int"),
+    (lambda: nf.Composition([nf.Coupling(2), nf.MLP(1, (), 1)]), "flows: expected flows, got a MLP at index 1"),
+    (lambda: nf.Composition([nf.Coupling]), "flows: expected flows, got a type at index 0"),
+    (lambda: nf.Inverse([nf.Coupling(2)]), "flow: expected a flow, got a list")))
+def test_other_things_than_flows_are_refused_by_name(call, message):
+    with pytest.raises(TypeError, match=f"^{message}$"):
+        call()
+
+
+def test_inverse_takes_nothing_from_data():
+    """Also deep inside: an ActNorm read backwards keeps its parameters, and z is f(x)."""
+    flow = nf.Composition([nf.Inverse(nf.Composition([nf.Permutation([2, 0, 1]), nf.ActNorm((3,))])), nf.ActNorm((3,))])
+    z = flow.initialize(rows)
+    assert not flow.flows[0].theta.any() and flow.flows[1].theta.all()
+    np.testing.assert_allclose(z, flow.forward(rows)[0], atol=1e-15)
+    np.testing.assert_allclose(z.mean(axis=0), 0, atol=1e-15)
+
+
 def test_inverse_swaps_the_two_directions():
     flow, = (f for f in three_steps()[:1])
     z, log_det = flow.forward(rows)

@@ -192,6 +192,25 @@ def test_multi_scale_is_its_levels_one_after_another():
     np.testing.assert_allclose(last.mean(axis=(0, 1, 2)), 0, atol=1e-12)
 
 
+@pytest.mark.parametrize("levels, message", (
+    (lambda: [nf.Coupling(4)], r"on images .*, got a Coupling with samples of shape \(4,\) at index 0"),
+    (lambda: [MultiScale([Squeeze((2, 2, 1))]), Squeeze((2, 2, 2))], r"MultiScale with samples of shape \(4,\) at index 0"),
+    (lambda: [Squeeze((4, 4, 1)), nf.Coupling(8)], r"got a Coupling with samples of shape \(8,\) at index 1"),
+    (lambda: Squeeze((4, 4, 1)), "expected a list of flows, got a Squeeze")))
+def test_levels_that_are_not_on_images_are_refused(levels, message):
+    with pytest.raises(TypeError, match=f"levels: .*{message}"):
+        MultiScale(levels())
+
+
+def test_the_last_level_may_be_multi_scale_itself():
+    """Two levels in one, or one inside the other: the same numbers."""
+    x = np.arange(32.0).reshape(2, 4, 4, 1)
+    flat = MultiScale([Squeeze((4, 4, 1)), Squeeze((2, 2, 2))])
+    nested = MultiScale([Squeeze((4, 4, 1)), MultiScale([Squeeze((2, 2, 2))])])
+    np.testing.assert_array_equal(nested.forward(x)[0], flat.forward(x)[0])
+    np.testing.assert_array_equal(nested.inverse(nested.forward(x)[0])[0], x)
+
+
 def test_levels_that_do_not_meet_are_refused():
     with pytest.raises(ValueError, match="levels: expected at least one flow, got none"):
         MultiScale([])

@@ -159,6 +159,14 @@ def test_samples_that_make_no_sense_are_refused(arguments, message):
         nf.realnvp(2, steps=1, rng=0).sample(**arguments)
 
 
+@pytest.mark.parametrize("temperature", ["a", None, 1j, [1.0]])
+def test_temperatures_that_are_no_numbers_are_refused_by_name(temperature):
+    for model in (nf.realnvp(2, steps=1, rng=0), nf.realnvp_image((2, 2, 1), 1, 1, 2, grey_levels=2, rng=0)):
+        with pytest.raises(TypeError, match=r"^temperature: expected a number, got ('a'|None|1j|\[1.0\])$"):
+            model.sample(1, temperature=temperature)
+        assert len(model.sample(1, rng=0, temperature=np.float32(0.5))) == len(model.sample(1, temperature=1)) == 1
+
+
 @pytest.mark.parametrize("build", [nf.maf, nf.realnvp])
 @pytest.mark.parametrize("arguments", [{"dim": 0}, {"dim": 2, "steps": 0}, {"dim": 2, "hidden": (0,)},
                                        {"dim": 2, "activation": "x"}, {"dim": 2, "dtype": int}])

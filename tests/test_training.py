@@ -113,6 +113,15 @@ def test_training_stops_when_nothing_improves_and_keeps_the_start_if_that_was_be
     np.testing.assert_array_equal(model.theta, before)
 
 
+def test_what_is_no_model_is_refused_by_name():
+    flow = nf.Coupling(2, (4,), rng=0)
+    message = r"^model: expected a model with log_prob_vjp, got a Coupling; .*: write nf.NormalizingFlow\(flow\)$"
+    with pytest.raises(TypeError, match=message):
+        nf.fit(flow, x_train)
+    with pytest.raises(TypeError, match="^model: expected a model with log_prob_vjp, got a ndarray$"):
+        nf.fit(x_train, flow)
+
+
 class Sabotaged(nf.NormalizingFlow):
     """Raises, or answers NaN, at a given call of log_prob_vjp."""
 

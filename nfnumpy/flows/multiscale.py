@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from nfnumpy.flow import Flow
+from nfnumpy.flow import Flow, as_flows
 
 
 class MultiScale(Flow):
@@ -40,6 +40,8 @@ class MultiScale(Flow):
 
     Raises
     ------
+    TypeError
+        For something else than a list of flows on images.
     ValueError
         For an empty list, or levels whose shapes do not meet.
 
@@ -58,9 +60,12 @@ class MultiScale(Flow):
     """
 
     def __init__(self, levels):
-        levels = list(levels)
-        if not levels:
-            raise ValueError("levels: expected at least one flow, got none")
+        levels = as_flows(levels, "levels")
+        shapes = [(k, shape) for k, level in enumerate(levels) for shape in (level.x_shape, level.z_shape)]
+        for k, shape in shapes[:-1]:                             # what the last level gives may be flat
+            if len(shape) != 3:
+                raise TypeError("levels: expected flows on images (height, width, channels), got a "
+                                f"{type(levels[k]).__name__} with samples of shape {shape} at index {k}")
         for k, (first, second) in enumerate(zip(levels, levels[1:])):
             height, width, channels = first.z_shape
             if second.x_shape != (height, width, channels - channels // 2):
