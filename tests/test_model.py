@@ -110,6 +110,19 @@ def test_float32_stays_float32():
     assert model.astype(np.float64).sample(4, rng=0).dtype == np.float64
 
 
+@given(digits=st.integers(0, 6), scale=st.floats(0.01, 100), seed=st.integers(0, 1000))
+def test_standardize_in_float32_keeps_the_digits_that_the_mean_leaves(digits, scale, seed):
+    """The bound that its docstring states, and, with a mean a million times the scale, an error that is there."""
+    rng = np.random.default_rng(seed)
+    mean = scale * 10.0 ** digits * rng.uniform(1, 2, 50)
+    x = mean + scale * rng.standard_normal((20, 50))
+    double = nf.Standardize(mean, np.full(50, scale))
+    z, z32 = double.forward(x)[0], double.astype(np.float32).forward(x)[0]
+    bound = 2.0 ** -24 * (np.abs(x) + mean + 3 * np.abs(x - mean)) / scale
+    assert z32.dtype == np.float32 and (np.abs(z32 - z) <= bound * (1 + 1e-6)).all()
+    assert digits < 6 or np.abs(z32 - z).max() > 0.01
+
+
 def test_standardized_answers_in_the_units_of_the_data():
     """log p_x(x) = log p_u((x - mean) / std) - sum log std."""
     rng = np.random.default_rng(0)
