@@ -53,6 +53,19 @@ class Density:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config().items())})"
 
 
+class Target(Density):
+    """A density pi, or a positive multiple of one. A subclass writes `_log_prob`, `_score`, and `sample` if it can."""
+
+    shape = (2,)
+    normalised = True
+    log_z = 0.0
+
+    def sample(self, n, rng=None):
+        raise NotImplementedError(
+            f"{type(self).__name__} has no exact sampler: it is known by log_prob and score only. Fit a flow to it, "
+            "nf.reverse_kl(model, target, n, rng), and sample that")
+
+
 class StandardNormal(Density):
     """The base density of a flow: independent standard normal coordinates, of any shape.
 

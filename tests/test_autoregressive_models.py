@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from scipy.special import chdtrc
 
 import nfnumpy as nf
-from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP, draw, log_softmax
+from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
+from nfnumpy.discrete import draw, log_softmax
 from nfnumpy.testing.derivatives import STEP, jacobian
 
 # name: builder(rng) -> a tiny model on 4 pixels of 3 grey values (tanh: no kink, and no unit is dead).
