@@ -125,7 +125,7 @@ class NormalizingFlow:
         return f"NormalizingFlow({self.flow!r}, {self.base!r})"
 
 
-def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64):
+def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine"):
     """A masked autoregressive flow: `steps` Gaussian autoregressive layers, the order reversed between them.
 
     Parameters
@@ -136,6 +136,9 @@ def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
         Of each layer's MADE.
     rng : None, int or Generator
     dtype : numpy dtype
+    transformer : {"affine", "additive", "spline"} or Transformer
+        How a coordinate moves: Gaussian conditionals, a shift (NICE), or a rational-quadratic spline, for which data
+        should be standardised; ``RationalQuadratic(bins, bound)`` sets its bins.
 
     Returns
     -------
@@ -144,7 +147,7 @@ def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
     Raises
     ------
     ValueError
-        For a size below 1 or an unknown activation or dtype.
+        For a size below 1 or an unknown activation, dtype or transformer.
 
     References
     ----------
@@ -155,10 +158,10 @@ def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
     >>> maf(dim=2, steps=5, rng=0).sample(3, rng=0).shape
     (3, 2)
     """
-    return _autoregressive_stack(lambda layer: layer, dim, steps, hidden, activation, rng, dtype)
+    return _autoregressive_stack(lambda layer: layer, dim, steps, hidden, activation, rng, dtype, transformer)
 
 
-def iaf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64):
+def iaf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine"):
     """An inverse autoregressive flow: `maf` with every layer read backwards, fast to sample and slow to score.
 
     Parameters and result are those of `maf`. Each layer is ``Inverse(GaussianAutoregressive(...))``: its mu and sigma
@@ -173,19 +176,20 @@ def iaf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
     >>> iaf(dim=3, steps=1, rng=0).flow.passes, maf(dim=3, steps=1, rng=0).flow.passes
     ((3, 1), (1, 3))
     """
-    return _autoregressive_stack(Inverse, dim, steps, hidden, activation, rng, dtype)
+    return _autoregressive_stack(Inverse, dim, steps, hidden, activation, rng, dtype, transformer)
 
 
-def _autoregressive_stack(turn, dim, steps, hidden, activation, rng, dtype):
+def _autoregressive_stack(turn, dim, steps, hidden, activation, rng, dtype, transformer):
     rng, flows = as_rng(rng), []
+    given = None if transformer == "affine" else transformer     # what a layer has anyway need not be saved
     for k in range(as_count(steps, "steps", minimum=1)):
         if k:
             flows.append(Permutation.reversing(dim, dtype))
-        flows.append(turn(GaussianAutoregressive(dim, hidden, activation, rng=rng, dtype=dtype)))
+        flows.append(turn(GaussianAutoregressive(dim, hidden, activation, rng=rng, dtype=dtype, transformer=given)))
     return NormalizingFlow(Composition(flows))
 
 
-def realnvp(dim, steps=8, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64):
+def realnvp(dim, steps=8, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine"):
     """RealNVP on vectors: `steps` affine coupling layers whose halves swap roles from layer to layer.
 
     Parameters and result are those of `maf`. With dim = 1 every layer is an elementwise affine map.
@@ -201,7 +205,8 @@ def realnvp(dim, steps=8, hidden=(64, 64), activation="relu", rng=None, dtype=np
     """
     rng = as_rng(rng)
     return NormalizingFlow(Composition([
-        Coupling(dim, hidden, activation, swap=k % 2 == 1, rng=rng, dtype=dtype)
+        Coupling(dim, hidden, activation, swap=k % 2 == 1, rng=rng, dtype=dtype,
+                 transformer=None if transformer == "affine" else transformer)
         for k in range(as_count(steps, "steps", minimum=1))]))
 
 

@@ -3,11 +3,12 @@ import numpy as np
 
 from nfnumpy import files
 from nfnumpy.distributions import Density
+from nfnumpy.flows.transformers import Transformer
 from nfnumpy.model import NormalizingFlow
 from nfnumpy.parametrized import Parametrized
 
 FORMAT = 2                                                       # 1 had no checksum; it loads
-KINDS = (NormalizingFlow, Parametrized, Density)                 # what has a config() and can be rebuilt from it
+KINDS = (NormalizingFlow, Parametrized, Density, Transformer)                 # what has a config() and can be rebuilt from it
 
 
 def save(model, path):

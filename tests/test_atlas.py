@@ -257,7 +257,11 @@ def check_formulas(flow, x, rng):
         x = out[0]
 
 
-@pytest.mark.parametrize("name", BUILDERS)
+# The conditioners' formulas are written with the affine transformer; the others have theirs in tests/test_transformers.py.
+AFFINE = [name for name in BUILDERS if not name.endswith(("spline", "additive"))]
+
+
+@pytest.mark.parametrize("name", AFFINE)
 @some
 @given(dim=st.integers(1, 4), seed=seeds)
 def test_formulas_of_flows(name, dim, seed):

@@ -12,10 +12,11 @@ from nfnumpy.flows.multiscale import MultiScale
 from nfnumpy.flows.permutation import Permutation
 from nfnumpy.flows.plu import PLU
 from nfnumpy.flows.qr import QR
+from nfnumpy.flows.spline import RationalQuadratic
 from nfnumpy.flows.squeeze import Squeeze
-from nfnumpy.flows.transformers import Affine
+from nfnumpy.flows.transformers import Additive, Affine, Transformer
 from nfnumpy.flows.triangular import Triangular
 
-__all__ = ["ActNorm", "Affine", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv", "GaussianAutoregressive",
-           "ImageCoupling", "Logit", "MaskedConv", "MultiScale", "PLU", "Permutation", "QR", "Squeeze", "Standardize",
-           "Triangular"]
+__all__ = ["ActNorm", "Additive", "Affine", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv",
+           "GaussianAutoregressive", "ImageCoupling", "Logit", "MaskedConv", "MultiScale", "PLU", "Permutation", "QR",
+           "RationalQuadratic", "Squeeze", "Standardize", "Transformer", "Triangular"]

@@ -3,6 +3,7 @@ import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.flow import Flow
+from nfnumpy.flows.named_transformers import as_transformer
 from nfnumpy.flows.permutation import as_order
 from nfnumpy.flows.transformers import Affine
 from nfnumpy.nets import MADE
@@ -52,11 +53,14 @@ class GaussianAutoregressive(Flow):
         For a random order and MADE's initial weights. A new flow is the identity: its last layer starts at zero.
     dtype : numpy dtype
         float64 or float32.
+    transformer : {"affine", "additive", "spline"} or Transformer, optional
+        How each coordinate moves, given its parameters; the formulas above are those of the affine one. With another one
+        the conditionals are no longer Gaussian.
 
     Raises
     ------
     ValueError
-        For dim < 1, an unknown activation, or an order that is not a permutation.
+        For dim < 1, an unknown activation or transformer, or an order that is not a permutation.
 
     Notes
     -----
@@ -90,9 +94,11 @@ class GaussianAutoregressive(Flow):
 
     transformer = Affine()
 
-    def __init__(self, dim, hidden=(64, 64), activation="relu", order=None, rng=None, dtype=np.float64):
+    def __init__(self, dim, hidden=(64, 64), activation="relu", order=None, rng=None, dtype=np.float64, transformer=None):
         dim = as_count(dim, "dim", minimum=1)
         rng = as_rng(rng)
+        if transformer is not None:
+            self.transformer = as_transformer(transformer)
         order = as_order(order, dim, rng)
         degrees = np.argsort(order) + 1                          # place of each coordinate in the order, from 1
         net = MADE(degrees, hidden, self.transformer.n_params, activation, rng, dtype)
@@ -104,7 +110,12 @@ class GaussianAutoregressive(Flow):
         return (1, len(self.order))
 
     def conditionals(self, x):
-        """``mu, log_sigma`` of p(x_j | x_{1:j-1}) = N(mu_j, sigma_j^2), each ``(n, m)``; the base being standard normal."""
+        """``mu, log_sigma`` of p(x_j | x_{1:j-1}) = N(mu_j, sigma_j^2), each ``(n, m)``; the base being standard normal.
+
+        A TypeError where the transformer has no mu and sigma, since the conditionals are not Gaussian then.
+        """
+        if not hasattr(self.transformer, "mu_and_log_sigma"):
+            raise TypeError(f"conditionals: expected a flow with the affine transformer, got one with {self.transformer!r}")
         return self.transformer.mu_and_log_sigma(self.net.vjp(self.as_x(x))[0])
 
     def forward_vjp(self, x):
@@ -167,8 +178,9 @@ class GaussianAutoregressive(Flow):
             sweep.start_backward()
             for d, j in reversed(list(enumerate(self.order))):
                 _, forward_vjp = self.transformer.forward_vjp(x[:, [j]], params[d])
-                inv_sigma, _ = forward_vjp(np.ones_like(from_later), 0.0)   # dz_j / dx_j = 1 / sigma_j
-                v_j = (grad_x[:, [j]] - from_later) / inv_sigma  # row j: v_j / sigma_j + from_later = grad_x_j
+                slope, _ = forward_vjp(np.ones_like(from_later), 0.0)   # dz_j / dx_j, 1 / sigma_j of the affine one
+                own, _ = forward_vjp(np.zeros_like(from_later), grad_log_det)   # w d log slope_j / dx_j, affine: 0
+                v_j = (grad_x[:, [j]] - from_later - own) / slope  # row j: slope_j v_j + from_later + own = grad_x_j
                 _, grad_params = forward_vjp(v_j, grad_log_det)
                 sweep.set_grad_params(d + 1, grad_params[:, 0])
                 from_later = sweep.grad_input_of(d)              # what later outputs send to the coordinate before
@@ -182,17 +194,18 @@ class GaussianAutoregressive(Flow):
         """What `inverse_vjp` computes, as the class's notes derive it: m sweeps of the whole vjp, plain to read."""
         x, log_det = self.inverse_by_passes(z)
         _, forward_vjp, transformer_vjp = self._forward_vjp(x)
-        inv_sigma, _ = transformer_vjp(np.ones_like(x), 0.0)     # D: dz_j / dx_j = 1 / sigma_j
+        slope, _ = transformer_vjp(np.ones_like(x), 0.0)         # D: dz_j / dx_j, 1 / sigma_j of the affine one
 
         def vjp(grad_x, grad_log_det, out=None):
             v = np.zeros_like(x)
             for _ in self.order:                                 # solve J^T v + w dlog_det/dx = grad_x, exact after m sweeps
-                v = v + (grad_x - forward_vjp(v, grad_log_det)[0]) / inv_sigma
+                v = v + (grad_x - forward_vjp(v, grad_log_det)[0]) / slope
             _, grad_theta = forward_vjp(v, grad_log_det, out)    # t = (df/dtheta)^T v + w dlog_det/dtheta
             return v, np.negative(grad_theta, out=grad_theta)
 
         return (x, log_det), vjp
 
     def config(self):
+        own = {"transformer": self.transformer} if "transformer" in self.__dict__ else {}
         return {"dim": len(self.order), "hidden": self.net.sizes[1:-1], "activation": self.net.activation.__name__,
-                "order": self.order}
+                "order": self.order, **own}

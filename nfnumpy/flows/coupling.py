@@ -3,6 +3,7 @@ import numpy as np
 
 from nfnumpy.arrays import as_count
 from nfnumpy.flow import Flow
+from nfnumpy.flows.named_transformers import as_transformer
 from nfnumpy.flows.partitions import Halves
 from nfnumpy.flows.transformers import Affine
 from nfnumpy.nets import MLP
@@ -55,11 +56,13 @@ class Coupling(Flow):
         For the MLP's initial weights. A new flow is the identity: its last layer starts at zero.
     dtype : numpy dtype
         float64 or float32.
+    transformer : {"affine", "additive", "spline"} or Transformer, optional
+        How x_2 moves, given its parameters; the formulas above are those of the affine one.
 
     Raises
     ------
     ValueError
-        For dim < 1 or an unknown activation.
+        For dim < 1, or an unknown activation or transformer.
 
     References
     ----------
@@ -76,8 +79,11 @@ class Coupling(Flow):
     transformer = Affine()
     passes = (1, 1)
 
-    def __init__(self, dim, hidden=(64, 64), activation="relu", swap=False, rng=None, dtype=np.float64):
+    def __init__(self, dim, hidden=(64, 64), activation="relu", swap=False, rng=None, dtype=np.float64,
+                 transformer=None):
         dim = as_count(dim, "dim", minimum=1)
+        if transformer is not None:
+            self.transformer = as_transformer(transformer)
         self.partition = Halves(dim, swap)
         net = MLP(self.partition.n_conditioning, hidden, self.transformer.n_params * self.partition.n_transformed,
                   activation, rng, dtype)
@@ -112,5 +118,6 @@ class Coupling(Flow):
         return (join(x1, z2), log_det), vjp
 
     def config(self):
+        own = {"transformer": self.transformer} if "transformer" in self.__dict__ else {}
         return {"dim": self.x_shape[0], "hidden": self.net.sizes[1:-1], "activation": self.net.activation.__name__,
-                "swap": self.swap}
+                "swap": self.swap, **own}

@@ -2,6 +2,7 @@
 from nfnumpy.flow import Flow
 from nfnumpy.flows.conv1x1 import as_image_shape
 from nfnumpy.flows.coupling import Coupling
+from nfnumpy.flows.named_transformers import as_transformer
 from nfnumpy.flows.partitions import Checkerboard, Halves
 
 PARTITIONS = ("checkerboard", "channel")
@@ -23,6 +24,7 @@ class ImageCoupling(Coupling):
     partition : {"checkerboard", "channel"}
     swap : bool
         Swap the roles of the two parts.
+    transformer : {"affine", "additive", "spline"} or Transformer, optional
 
     Raises
     ------
@@ -43,17 +45,20 @@ class ImageCoupling(Coupling):
     ((2, 3, 5, 1), array([-0., -0.]))
     """
 
-    def __init__(self, shape, net, partition="checkerboard", swap=False):
+    def __init__(self, shape, net, partition="checkerboard", swap=False, transformer=None):
         shape = as_image_shape(shape)
         if partition not in PARTITIONS:
             raise ValueError(f"partition: expected one of {', '.join(PARTITIONS)}, got {partition!r}")
         if partition == "channel" and shape[2] < 2:
             raise ValueError(f"shape: expected at least two channels to split, got {shape}; squeeze first")
         self.partition = Checkerboard(shape, swap) if partition == "checkerboard" else Halves(shape[2], swap)
+        if transformer is not None:
+            self.transformer = as_transformer(transformer)
         if callable(net):
             net = net(self.partition.n_conditioning, self.transformer.n_params * self.partition.n_transformed)
         Flow.__init__(self, shape, children={"net": net})
 
     def config(self):
         kind = "checkerboard" if isinstance(self.partition, Checkerboard) else "channel"
-        return {"shape": self.x_shape, "net": self.net, "partition": kind, "swap": self.swap}
+        own = {"transformer": self.transformer} if "transformer" in self.__dict__ else {}
+        return {"shape": self.x_shape, "net": self.net, "partition": kind, "swap": self.swap, **own}

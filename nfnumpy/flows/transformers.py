@@ -8,7 +8,75 @@ import numpy as np
 from nfnumpy.arrays import per_sample, sum_event
 
 
-class Affine:
+class Transformer:
+    """What a transformer offers: `forward_vjp`, `inverse_vjp`, and how many parameters it takes for each coordinate.
+
+    Shapes: x and z ``(n, ...)``, params ``(n, ..., n_params)``, log_det ``(n,)`` in nats. Parameters of zero are the
+    identity, so that a new flow is one, and so that masking can switch a coordinate off.
+    """
+
+    n_params = 0
+
+    def forward_vjp(self, x, params):
+        """``(z, log_det), vjp`` with ``vjp(grad_z, grad_log_det) -> grad_x, grad_params``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement forward_vjp")
+
+    def inverse_vjp(self, z, params):
+        """``(x, log_det), vjp`` with ``vjp(grad_x, grad_log_det) -> grad_z, grad_params``."""
+        raise NotImplementedError(f"{type(self).__name__} does not implement inverse_vjp")
+
+    def config(self):
+        """The constructor's arguments."""
+        return {}
+
+    def __repr__(self):
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.config().items())})"
+
+
+class Additive(Transformer):
+    """x = z + mu, one coordinate at a time: volume stays as it is (NICE).
+
+    Formulas
+    --------
+    f:             z = x - mu
+    g:             x = z + mu
+    log abs det:   log_det = 0
+    adjoint of f:  grad_x = grad_z
+                   grad_mu = -grad_z
+    adjoint of g:  grad_z = grad_x
+                   grad_mu = grad_x
+
+    References
+    ----------
+    Dinh, Krueger, Bengio: NICE: Non-linear Independent Components Estimation, 2015.
+
+    Examples
+    --------
+    >>> (z, log_det), vjp = Additive().forward_vjp(np.array([[5.0]]), np.array([[[3.0]]]))
+    >>> z, log_det
+    (array([[2.]]), array([0.]))
+    """
+
+    n_params = 1
+
+    def forward_vjp(self, x, params):
+        """``(z, log_det), vjp`` with ``vjp(grad_z, grad_log_det) -> grad_x, grad_params``."""
+        def vjp(grad_z, grad_log_det):
+            return grad_z, -grad_z[..., None]                    # dz/dmu = -1
+
+        z = x - params[..., 0]
+        return (z, np.zeros(len(z), z.dtype)), vjp
+
+    def inverse_vjp(self, z, params):
+        """``(x, log_det), vjp`` with ``vjp(grad_x, grad_log_det) -> grad_z, grad_params``."""
+        def vjp(grad_x, grad_log_det):
+            return grad_x, grad_x[..., None]                     # dx/dmu = 1
+
+        x = z + params[..., 0]
+        return (x, np.zeros(len(x), x.dtype)), vjp
+
+
+class Affine(Transformer):
     """x = sigma z + mu, one coordinate at a time, with sigma = exp(log_sigma).
 
     ``params[..., 0]`` is mu. ``params[..., 1]`` is the network's raw r, from which log_sigma comes softly bounded.
@@ -44,9 +112,6 @@ class Affine:
     # multiply their sigmas before anything overflows.
     bound = 5.0
     n_params = 2
-
-    def __repr__(self):
-        return "Affine()"
 
     def mu_and_log_sigma(self, params):
         """What the parameters mean: mu, and log sigma = B tanh(r / B)."""

@@ -4,7 +4,8 @@ import numpy as np
 from nfnumpy.arrays import as_rng
 from nfnumpy.flow import Composition, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Conv1x1, Coupling, Dense, Diagonal, EmergingConv, GaussianAutoregressive,
-                           ImageCoupling, Logit, MaskedConv, Permutation, Squeeze, Standardize, Triangular)
+                           ImageCoupling, Logit, MaskedConv, Permutation, RationalQuadratic, Squeeze, Standardize,
+                           Triangular)
 from nfnumpy.image_models import glow, realnvp_image
 from nfnumpy.model import iaf, maf, realnvp
 from nfnumpy.nets import MLP
@@ -56,6 +57,12 @@ BUILDERS = {
     "inverse autoregressive": lambda dim, rng: Inverse(GaussianAutoregressive(dim, (8,), "tanh", rng=rng)),
     "composition": lambda dim, rng: Composition([Coupling(dim, (8,), "tanh", rng=rng), Permutation(rng.permutation(dim)),
                                                  Inverse(Coupling(dim, (8,), "tanh", swap=True, rng=rng))]),
+    "autoregressive, additive": lambda dim, rng: GaussianAutoregressive(dim, (8,), "tanh", rng=rng, transformer="additive"),
+    "autoregressive, spline": lambda dim, rng: GaussianAutoregressive(
+        dim, (8,), "tanh", rng=rng, transformer=RationalQuadratic(bins=2, bound=1.5)),
+    "coupling, spline": lambda dim, rng: Coupling(dim, (8,), "tanh", rng=rng, transformer="spline"),
+    "checkerboard coupling, spline": lambda dim, rng: ImageCoupling((2, dim, 1), lambda c_in, c_out: glow_net(
+        c_in, c_out, 3, "tanh", rng), transformer=RationalQuadratic(bins=2, bound=2.0)),
     "maf": lambda dim, rng: maf(dim, steps=3, hidden=(12,), activation="tanh", rng=rng).flow,
     "iaf": lambda dim, rng: iaf(dim, steps=2, hidden=(12,), activation="tanh", rng=rng).flow,
     "realnvp": lambda dim, rng: realnvp(dim, steps=4, hidden=(12,), activation="tanh", rng=rng).flow,

@@ -18,7 +18,7 @@ def with_transformer(cls):
     """The same coupling layer with a broken transformer."""
     def build(correct):
         broken = twin(correct, type(correct))
-        broken.transformer = cls()
+        broken.transformer = cls(**correct.transformer.config())
         return broken
 
     return build

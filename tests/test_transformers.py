@@ -1,0 +1,123 @@
+"""Transformers other than the affine one: the spline at its knots, joints and limits, and both in both conditioners."""
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+import nfnumpy as nf
+from nfnumpy.flows.spline import RationalQuadratic, softmax
+from nfnumpy.testing.derivatives import STEP
+from nfnumpy.testing.zoo import randomize
+
+seeds = st.integers(0, 1000)
+splines = st.builds(RationalQuadratic, bins=st.integers(1, 6), bound=st.floats(0.5, 5))
+
+
+def draw(spline, seed, n=7, m=3, size=1.0):
+    """x inside and outside of the interval, and parameters of standard deviation `size`."""
+    rng = np.random.default_rng(seed)
+    return 1.5 * spline.bound * rng.standard_normal((n, m)), size * rng.standard_normal((n, m, spline.n_params))
+
+
+@given(spline=splines, seed=seeds, size=st.sampled_from([0.0, 1.0, 30.0]))
+def test_the_spline_and_its_inverse(spline, seed, size):
+    """Size 30 makes degenerate bins: slopes from 1e-3 to some 1e3 and their quotients cost up to six digits."""
+    x, params = draw(spline, seed, size=size)
+    (z, log_det), _ = spline.forward_vjp(x, params)
+    (back, log_det_back), _ = spline.inverse_vjp(z, params)
+    tolerance = 1e-10 if size < 30 else 1e-5
+    np.testing.assert_allclose(back, x, rtol=tolerance, atol=tolerance)
+    np.testing.assert_allclose(log_det_back, -log_det, rtol=1e-3 if size == 30 else 1e-8, atol=1e-3 if size == 30 else 1e-8)
+    if size == 0:
+        np.testing.assert_allclose(z, x, atol=1e-14)             # parameters of zero are the identity
+        np.testing.assert_allclose(log_det, 0, atol=1e-13)
+
+
+@given(spline=splines, seed=seeds)
+def test_the_log_det_is_that_of_the_slope(spline, seed):
+    """One row at a time, the slope by a complex step."""
+    x, params = draw(spline, seed, m=1)
+    (z, log_det), _ = spline.forward_vjp(x, params)
+    (moved, _), _ = spline.forward_vjp(x + 1j * STEP, params)
+    np.testing.assert_allclose(log_det, np.log(moved.imag[:, 0] / STEP), rtol=1e-9, atol=1e-9)
+    assert (moved.imag > 0).all()                                # monotone
+
+
+@given(spline=splines, seed=seeds, method=st.sampled_from(["forward_vjp", "inverse_vjp"]))
+def test_vjps_of_the_spline(spline, seed, method):
+    """<u, J v> = <J^T u, v> in the input and the parameters, J v by a complex step."""
+    x, params = draw(spline, seed)
+    rng = np.random.default_rng(seed)
+    (z, log_det), vjp = getattr(spline, method)(x, params)
+    u, w = rng.standard_normal(z.shape), rng.standard_normal(log_det.shape)
+    grads = vjp(u, w)
+    for k, value in enumerate((x, params)):
+        v = rng.standard_normal(value.shape)
+        moved = [x, params]
+        moved[k] = value + 1j * STEP * v
+        (z_moved, log_det_moved), _ = getattr(spline, method)(*moved)
+        expected = (u * z_moved.imag / STEP).sum() + (w * log_det_moved.imag / STEP).sum()
+        np.testing.assert_allclose((grads[k] * v).sum(), expected, rtol=1e-7, atol=1e-7)
+
+
+@given(spline=splines, seed=seeds)
+def test_knots_are_hit_and_the_slope_is_continuous(spline, seed):
+    """At each knot, the two ends included, value and slope from both sides agree: to the step's size."""
+    params = np.random.default_rng(seed).standard_normal((1, 1, spline.n_params))
+    knots, _ = spline._knots(params)
+    x = knots["x"][0, 0]
+    repeated = np.broadcast_to(params, (len(x), 1, spline.n_params))
+    (z, _), _ = spline.forward_vjp(x[:, None], repeated)
+    np.testing.assert_allclose(z[:, 0], knots["z"][0, 0], atol=1e-12 * spline.bound)
+    for side in (-1e-9, 1e-9):
+        (_, log_slope), _ = spline.forward_vjp(x[:, None] + side, repeated)
+        np.testing.assert_allclose(log_slope, np.log(knots["d"][0, 0]), atol=1e-4)
+
+
+def test_a_density_behind_a_spline_has_mass_one():
+    model = nf.maf(1, steps=1, hidden=(), rng=0, transformer=RationalQuadratic(bins=5, bound=2.0))
+    model.theta = np.random.default_rng(0).standard_normal(len(model.theta))
+    mass, error = quad(lambda x: np.exp(model.log_prob(np.array([[x]]))[0]), -10, 10, points=[-2, 2], limit=200)
+    assert abs(mass - 1) < 1e-8 + 10 * error
+
+
+@pytest.mark.parametrize("transformer", ["additive", "spline", RationalQuadratic(bins=3, bound=2.0)])
+@pytest.mark.parametrize("build", [nf.maf, nf.iaf, nf.realnvp])
+def test_models_with_other_transformers_learn_and_are_saved(build, transformer, tmp_path):
+    rng = np.random.default_rng(0)
+    model, x = build(2, steps=2, hidden=(8,), rng=0, transformer=transformer), rng.standard_normal((50, 2))
+    np.testing.assert_allclose(model.log_prob(x), model.base.log_prob(x), atol=1e-12)   # new flows are the identity
+    model.theta = 0.3 * rng.standard_normal(len(model.theta))
+    nf.save(model, tmp_path / "model.npz")
+    again = nf.load(tmp_path / "model.npz")
+    np.testing.assert_array_equal(again.log_prob(x), model.log_prob(x))
+    np.testing.assert_array_equal(again.sample(5, rng=1), model.sample(5, rng=1))
+
+
+@given(seed=seeds, transformer=st.sampled_from(["additive", "spline"]))
+def test_the_fast_inverse_is_the_plain_one(seed, transformer):
+    rng = np.random.default_rng(seed)
+    flow = randomize(nf.GaussianAutoregressive(4, (6,), "tanh", "random", rng, transformer=transformer), rng)
+    z, grad_x, grad_log_det = rng.standard_normal((3, 4)), rng.standard_normal((3, 4)), rng.standard_normal(3)
+    (outputs, vjp), (expected, plain_vjp) = flow.inverse_vjp(z), flow.inverse_vjp_by_sweeps(z)
+    for got, wanted in zip((*outputs, *vjp(grad_x, grad_log_det)), (*expected, *plain_vjp(grad_x, grad_log_det)), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-8, atol=1e-8)
+
+
+@given(seed=seeds)
+def test_softmax_is_a_distribution(seed):
+    shares = softmax(300 * np.random.default_rng(seed).standard_normal((4, 5)))
+    assert (shares >= 0).all()
+    np.testing.assert_allclose(shares.sum(axis=-1), 1)
+
+
+def test_what_is_no_transformer_is_refused():
+    with pytest.raises(ValueError, match="transformer: expected one of affine, additive, spline, or a Transformer, got 'cubic'"):
+        nf.realnvp(2, transformer="cubic")
+    with pytest.raises(ValueError, match="bins: expected a whole number of at least 1, got 0"):
+        RationalQuadratic(bins=0)
+    with pytest.raises(ValueError, match="bound: expected a positive finite number, got -1"):
+        RationalQuadratic(bound=-1)
+    with pytest.raises(TypeError, match="conditionals: expected a flow with the affine transformer"):
+        nf.GaussianAutoregressive(2, transformer="spline").conditionals(np.zeros((1, 2)))
