@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+from coupling_figures import as_autoregressive
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -58,3 +59,20 @@ def test_the_jacobian_is_block_triangular(dim, swap, seed):
 def test_arguments_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match="dim: expected a whole number of at least 1, got 0"):
         nf.Coupling(0)
+
+
+@given(dim=st.integers(2, 7), hidden=st.lists(st.integers(1, 12), min_size=1, max_size=2), seed=st.integers(0, 1000))
+def test_a_coupling_layer_is_a_gaussian_autoregressive_flow_with_some_zeros(dim, hidden, seed):
+    """Equal up to the order of summation: a few units in the last place of the largest number on the way."""
+    rng = np.random.default_rng(seed)
+    coupling = randomize(nf.Coupling(dim, hidden, "tanh", rng=rng), rng)
+    flow, x, d = as_autoregressive(coupling), rng.standard_normal((5, dim)), dim // 2
+    for direction in ("forward", "inverse"):
+        (out, log_det), (ar_out, ar_log_det) = getattr(coupling, direction)(x), getattr(flow, direction)(x)
+        size = np.finfo(float).eps * max(1.0, np.abs(out).max(), np.abs(x).max(), np.abs(log_det).max())
+        assert np.abs(out - ar_out).max() <= 16 * size and np.abs(log_det - ar_log_det).max() <= 16 * size
+    mu, log_sigma = flow.conditionals(x)
+    assert not mu[:, :d].any() and not log_sigma[:, :d].any()
+    biases = getattr(flow.net, f"b{flow.net.depth - 1}").reshape(2, dim)
+    biases[:, :d] = 0.1                                          # biases included: with these it is another flow
+    assert (flow.forward(x)[0][:, :d] != x[:, :d]).all()

@@ -20,6 +20,37 @@ def test_links_and_figures_exist(page):
     assert not dead
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_mathematics_is_what_github_renders(page):
+    """Displays are fenced; inside a line Markdown eats a backslash before punctuation, and }_ or * starts emphasis."""
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.S)
+    assert "$$" not in text
+    inline = re.findall(r"\$[^$]*\$", text)
+    assert not [formula for formula in inline if re.search(r"[}\])|]_|\\[^a-zA-Z]|\*|\n", formula)]
+
+
+PAGES_IN_ORDER = ["recap", "kl", "zoo", "prerequisites", "fitting", "composition", "linear", "autoregressive", "expressivity",
+                  "coupling", "images", "summary"]
+
+
+def test_the_pages_are_numbered_and_lead_from_one_to_the_next():
+    neighbours = zip([None, *PAGES_IN_ORDER], PAGES_IN_ORDER, [*PAGES_IN_ORDER[1:], None])
+    for number, (before, name, after) in enumerate(neighbours, 1):
+        text = (ROOT / "lectures" / "lecture02" / f"{name}.md").read_text(encoding="utf-8")
+        assert f"*Page {number} of 12" in text[:300]
+        wanted = [(str(k), f"{other}.md") for k, other in ((number - 1, before), (number + 1, after)) if other]
+        assert re.findall(r"\[(\d+)\. [^]]*\]\((\w+\.md)\)", text.splitlines()[-1]) == wanted
+
+
+def test_every_slide_is_named_on_a_page():
+    slides = ["Recap of previous lecture", "Outline", "Generative models zoo", "Normalizing flows prerequisites",
+              "Jacobian determinant", "Fitting normalizing flows", "Composition of normalizing flows", "Normalizing flows (NF)",
+              "Normalizing flows", "Jacobian structure", "Linear normalizing flows", "Gaussian autoregressive model",
+              "Gaussian autoregressive NF", "RealNVP", "Image partitioning", "Glow samples", "Summary"]
+    heads = [" ".join(page.read_text(encoding="utf-8")[:400].split()) for page in PAGES]
+    assert not [slide for slide in slides if not any(f'"{slide}"' in head for head in heads)]
+
+
 SCRIPTS = sorted(path.stem for path in (ROOT / "lectures" / "lecture02").glob("*_figures.py"))
 
 

@@ -1,9 +1,10 @@
-"""The recap in pictures: what a causal convolution sees, and the digits that two autoregressive models write.
+"""The recap in pictures: divergence, MADE's masks, one pixel after another, what a causal convolution sees, digits.
 
     python lectures/lecture02/recap_figures.py [name ...]
 
-draws ``figures/recap_receptive_field.png`` (seconds) and ``figures/recap_digits.png`` (trains both models, minutes).
+redraws them into figures/. ``recap_digits`` trains three models, for a minute; the others take seconds.
 """
+import functools
 import time
 
 import numpy as np
@@ -11,15 +12,103 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 
 import nfnumpy as nf
-from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
+from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP, log_softmax
+from nfnumpy.plot import BLUE, ORANGE, new_figure
 
-from drawing import redraw
+from drawing import redraw, words_on
 
 # Okabe and Ito's palette, which colour-blind people can tell apart; light to dark, for grey printing as well.
 LATER, UNREACHED, SEEN, BLIND, CENTRE = range(5)
 COLOURS = ListedColormap(["#f2f2f2", "#c9c9c9", "#56b4e9", "#d55e00", "#000000"])
 NAMES = {CENTRE: "the pixel x_j", SEEN: "seen", UNREACHED: "earlier, needs more layers",
          BLIND: "earlier, blind spot: out of reach at any depth", LATER: "later"}
+
+
+def divergence_figure():
+    """Two densities, and the integrand of KL(pi, p): negative in places, positive as a whole."""
+    x = np.linspace(-5, 7, 2401)
+    log_pi, log_p = (nf.Gaussian([mean], [[std ** 2]]).log_prob(x[:, None]) for mean, std in ((0.0, 1.0), (1.0, 1.5)))
+    integrand, step = np.exp(log_pi) * (log_pi - log_p), x[1] - x[0]
+    figure = new_figure(3.2)
+    left, right = figure.subplots(1, 2)
+    left.plot(x, np.exp(log_pi), color=BLUE, linewidth=2)
+    left.plot(x, np.exp(log_p), color=ORANGE, linewidth=2, linestyle="--")
+    left.text(-0.9, 0.33, r"$\pi$", color=BLUE, fontsize=13, ha="right")
+    left.text(2.2, 0.2, "p", color=ORANGE, fontsize=13)
+    words_on(left, r"the data's $\pi$ and a model p", ("x", "density"))
+    for sign, colour in ((1, BLUE), (-1, ORANGE)):
+        part = np.maximum(sign * integrand, 0)
+        right.fill_between(x, 0, sign * part, color=colour, alpha=0.5, linewidth=0)
+        right.text(-0.4 if sign > 0 else 3.4, 0.1 if sign > 0 else -0.06, f"{sign * part.sum() * step:+.3f}",
+                   fontsize=11, ha="center", va="center")
+    right.plot(x, integrand, color="black", linewidth=1)
+    words_on(right, rf"$\pi\,\log(\pi / p)$: the areas sum to {integrand.sum() * step:.3f} nats", ("x", ""))
+    return figure
+
+
+def masks_figure(m=4, width=6):
+    """MADE's masks with the degrees beside them, and their product: the number of paths from x_k to the parameters of x_j."""
+    net = nf.MADE(np.arange(1, m + 1), (width, width), rng=0)
+    degrees = [net.degrees, *net.hidden_degrees, net.degrees]
+    figure = new_figure(3.3)
+    axes = figure.subplots(1, 4)
+    for k, ax in enumerate(axes[:3]):
+        grid_of_numbers(ax, getattr(net, f"mask{k}"), degrees[k], degrees[k + 1])
+    grid_of_numbers(axes[3], net.mask2 @ net.mask1 @ net.mask0, degrees[0], degrees[3])
+    for ax, words in zip(axes, ("input to hidden:\nto degree >= own", "hidden to hidden:\nto degree >= own",
+                                "hidden to output:\nto degree > own", "their product:\nnumber of paths")):
+        ax.set_title(words, fontsize=10.5)
+    axes[0].set_ylabel("degree of the unit above", fontsize=10)
+    axes[0].set_xlabel("degree of the unit below", fontsize=10)
+    return figure
+
+
+def grid_of_numbers(ax, A, below, above):
+    """A matrix of whole numbers: blue where not 0, with its numbers in it and the degrees of columns and rows."""
+    ax.imshow(A > 0, cmap=ListedColormap(["white", "#56b4e9"]), vmin=0, vmax=1)
+    for (i, j), number in np.ndenumerate(A.astype(int)):
+        ax.text(j, i, number, ha="center", va="center", fontsize=9, color="black" if number else "0.6")
+    ax.set_xticks(range(len(below)), below)
+    ax.set_yticks(range(len(above)), above)
+    ax.tick_params(length=0, labelsize=9)
+
+
+@functools.cache
+def digits_split():
+    """``rest, test``: four fifths of the digits, and the fifth that `nf.datasets.load` holds out."""
+    images, _ = nf.datasets.digits()
+    rows = np.random.default_rng(0).permutation(len(images))
+    return images[rows[359:]], images[rows[:359]]
+
+
+@functools.cache
+def trained_mlp():
+    """``bits, model``: an `AutoregressiveMLP` trained on the digits."""
+    model = AutoregressiveMLP(64, 17, rng=0, dtype=np.float32)
+    return train(model, *digits_split(), max_steps=1200, batch_size=128, lr=2e-3, weight_decay=0.6), model
+
+
+def sampling_figure(pixels=(3, 12, 20, 27, 36, 44, 51, 59)):
+    """One digit, pixel by pixel: what is there already, and the distribution of the pixel that comes next."""
+    _, model = trained_mlp()
+    samples = model.sample(20, rng=1)
+    x = samples[[np.argmax(model.log_prob(samples))]]            # the likeliest of a few: it looks like a digit
+    probabilities = np.exp(log_softmax(model.logits_vjp(x)[0]))[0]
+    figure = new_figure(2.8)
+    axes = figure.subplots(2, len(pixels), height_ratios=(1.15, 1))
+    for j, (image, bars) in zip(pixels, axes.T):
+        colours = ink(x.reshape(8, 8, 1))
+        colours.reshape(64, 3)[j:] = 1.0
+        image.imshow(colours, interpolation="nearest")
+        image.plot(j % 8, j // 8, "s", markersize=8, markerfacecolor="none", color="#d55e00", markeredgewidth=1.8)
+        image.set(xticks=[], yticks=[])
+        image.set_title(f"$x_{{{j + 1}}}$", fontsize=10.5)
+        bars.bar(np.arange(17), probabilities[j], color=["#d55e00" if k == x[0, j] else "#56b4e9" for k in range(17)])
+        bars.set(ylim=(0, 1.02), xticks=[0, 8, 16], yticks=[0, 0.5, 1])
+        bars.tick_params(labelsize=8, labelleft=j == pixels[0])
+    axes[1, 0].set_ylabel("probability", fontsize=9)
+    figure.supxlabel("grey value; orange: the one that is drawn", fontsize=10)
+    return figure
 
 
 def seen_from(size, pixel, kind, kernel_size, depth):
@@ -116,22 +205,19 @@ def show(ax, rgb, columns, title):
 
 def trained_digits_figure():
     """`digits_figure` of an MLP and two CNNs, each trained on four fifths of the digits."""
-    images, _ = nf.datasets.digits()
-    rows = np.random.default_rng(0).permutation(len(images))
-    test, rest = images[rows[:359]], images[rows[359:]]          # a fifth, as `nf.datasets.load` holds out
-    models = [
-        ("MLP", AutoregressiveMLP(64, 17, rng=0, dtype=np.float32),
-         dict(max_steps=1200, batch_size=128, lr=2e-3, weight_decay=0.6)),
+    rest, test = digits_split()
+    cnns = [
         ("CNN over the sequence",
          AutoregressiveCNN((8, 8, 1), 17, depth=6, kind="1d", kernel_size=9, rng=0, dtype=np.float32),
          dict(max_steps=1500, batch_size=64, lr=1e-2, weight_decay=1.0)),
         ("CNN, two-dimensional", AutoregressiveCNN((8, 8, 1), 17, rng=0, dtype=np.float32),
          dict(max_steps=1500, batch_size=64, lr=1e-2, weight_decay=1.0))]
-    trained = [(name, train(model, rest, test, **how), model) for name, model, how in models]
-    return digits_figure(trained, test)
+    trained = [(name, train(model, rest, test, **how), model) for name, model, how in cnns]
+    return digits_figure([("MLP", *trained_mlp()), *trained], test)
 
 
-FIGURES = {"recap_receptive_field": receptive_field_figure, "recap_digits": trained_digits_figure}
+FIGURES = {"recap_divergence": divergence_figure, "recap_sampling": sampling_figure, "recap_masks": masks_figure,
+           "recap_receptive_field": receptive_field_figure, "recap_digits": trained_digits_figure}
 
 if __name__ == "__main__":
     redraw(FIGURES)
