@@ -19,7 +19,7 @@ from drawing import redraw  # noqa: E402
 
 
 def timeline(call, owner, name, repeats=7):
-    """When ``owner.name`` was at work during ``call()``: pairs of start and end in ms, of the fastest of several runs."""
+    """When ``owner.name`` was at work during ``call()``: starts and ends in ms, of the fastest of several runs."""
     best, original = None, getattr(owner, name)
     for _ in range(repeats):
         spans = []

@@ -13,7 +13,7 @@ from drawing import redraw
 
 @functools.cache
 def four_steps(n=10_000):
-    """Four Gaussian autoregressive layers, the order of the coordinates reversed from one to the next, fitted to moons."""
+    """Four Gaussian autoregressive layers, the order reversed from each to the next, fitted to two moons."""
     layers = [nf.GaussianAutoregressive(2, (64, 64), "tanh", order, rng=seed)
               for seed, order in enumerate(["natural", "reversed"] * 2)]
     model = nf.NormalizingFlow(nf.Composition(layers))

@@ -1,6 +1,6 @@
 """What a determinant costs: operations counted while it is computed, and seconds against m for each linear flow.
 
-    python lectures/lecture02/cost_figures.py [name ...]        redraws them into figures/, prints the tables of `linear.md`
+    python lectures/lecture02/cost_figures.py [name ...]     redraws them into figures/, prints the tables of `linear.md`
 
 ``linear_cost`` is a measurement, so that no two runs draw quite the same picture. The counts are checked by
 `tests/test_linear_claims.py`.

@@ -39,9 +39,9 @@ def coupling_alternation(n=10_000):
 def as_autoregressive(coupling):
     """The Gaussian autoregressive flow that is a given `nf.Coupling` (m at least 2, roles not swapped).
 
-    Nothing of the flow is changed but theta. Its MADE has as many hidden units *of each degree* as the MLP has units. Those
-    of degree d = m // 2, which see x_{1:d} and nothing else, get the MLP's weights and biases; all others get zeros. So do
-    the outputs mu_j and r_j with j <= d, biases included: mu_j = 0 and log sigma_j = 0.
+    Nothing of the flow is changed but theta. Its MADE has as many hidden units *of each degree* as the MLP has units.
+    Those of degree d = m // 2, which see x_{1:d} and nothing else, get the MLP's weights and biases; all others get
+    zeros. So do the outputs mu_j and r_j with j <= d, biases included: mu_j = 0 and log sigma_j = 0.
     """
     m, mlp = coupling.x_shape[0], coupling.net
     d, last = m // 2, mlp.depth - 1
@@ -58,7 +58,7 @@ def as_autoregressive(coupling):
 
 
 def coupling_jacobians(m=6):
-    """Jacobians at one x: a Gaussian AR flow, RealNVP's coupling layer, and the AR flow whose theta makes it the same."""
+    """Jacobians at one x: a Gaussian AR flow, a coupling layer, and the AR flow whose theta makes it the same."""
     ar = randomize(nf.GaussianAutoregressive(m, (32,), "tanh", rng=0), 1)
     coupling = randomize(nf.Coupling(m, (16,), "tanh", rng=0), 5)
     flows = {"Gaussian AR flow": ar, "coupling layer, d = 3": coupling,

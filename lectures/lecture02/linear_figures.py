@@ -2,8 +2,8 @@
 
     python lectures/lecture02/linear_figures.py [name ...]        redraws them into figures/, in half a minute
 
-The functions that do not draw return numbers, which the page quotes and `tests/test_linear_claims.py` checks. What a linear
-flow costs is in `cost_figures.py`.
+The functions that do not draw return numbers, which the page quotes and `tests/test_linear_claims.py` checks. What a
+linear flow costs is in `cost_figures.py`.
 """
 import math
 
@@ -22,11 +22,12 @@ from drawing import redraw
 # Jacobian structure
 
 def structure_figure(m=8):
-    """Jacobians of real flows at one x: a permutation, one scale a coordinate, an autoregressive flow, a full matrix."""
+    """Jacobians of real flows at one x: a permutation, a diagonal, an autoregressive flow, a full matrix."""
     rng = np.random.default_rng(0)
+    autoregressive = randomize(nf.GaussianAutoregressive(m, (32,), "tanh", rng=0), 1)
     flows = {"1. permutation\nlog|det J| = 0: nothing to do": nf.Permutation(rng.permutation(m)),
              "2. $z_j$ of $x_j$ alone\na sum of m numbers": randomize(nf.Diagonal(m), 3),
-             "3. $z_j$ of $x_{1:j}$\na sum of m numbers": randomize(nf.GaussianAutoregressive(m, (32,), "tanh", rng=0), 1),
+             "3. $z_j$ of $x_{1:j}$\na sum of m numbers": autoregressive,
              "no structure\nLU: $O(m^3)$ operations": nf.Dense(m, W=rng.standard_normal((m, m)) / 1.5)}
     x, figure = rng.standard_normal((1, m)), new_figure(3.5)
     for ax, (title, flow) in zip(figure.subplots(1, 4), flows.items()):
@@ -55,7 +56,7 @@ def after_mixing(linear, seed, n=4000):
 
 
 def permutation_figure(starts=3):
-    """W before one coupling layer: none, the right permutation by hand, and one that was learned, with log p of new data.
+    """W before one coupling layer: none, the right permutation by hand, a learned one, with log p of new data.
 
     The learned one is the best, on the training data, of several random starts.
     """

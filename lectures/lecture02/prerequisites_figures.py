@@ -1,4 +1,4 @@
-"""The pictures of `prerequisites.md`: determinants as areas, a density by formula, inverse Jacobians, what can go wrong.
+"""The pictures of `prerequisites.md`: determinants as areas, a density by formula, inverse Jacobians, failures.
 
     python lectures/lecture02/prerequisites_figures.py [name ...]        redraws them into figures/, in seconds
 """
@@ -60,7 +60,8 @@ def prerequisites_square(at=np.array([0.3, -0.4]), sides=(0.8, 0.4, 0.1)):
         ax.set_ylim(middle[1] - half, middle[1] + half)
         ax.set_aspect("equal")
         words_on(ax, f"z: side {side:g}\narea x {area(image) / side ** 2:.3f}", ("z1", ""))
-    figure.suptitle(f"dashed: the parallelogram J makes of the square; |det J| = {abs(np.linalg.det(J)):.3f}", fontsize=10.5)
+    figure.suptitle(f"dashed: the parallelogram J makes of the square; |det J| = {abs(np.linalg.det(J)):.3f}",
+                    fontsize=10.5)
     return figure
 
 

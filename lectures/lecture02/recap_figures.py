@@ -9,7 +9,6 @@ import time
 
 import numpy as np
 from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
 
 import nfnumpy as nf
 from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP, log_softmax
@@ -47,7 +46,7 @@ def divergence_figure():
 
 
 def masks_figure(m=4, width=6):
-    """MADE's masks with the degrees beside them, and their product: the number of paths from x_k to the parameters of x_j."""
+    """MADE's masks with the degrees beside them, and their product: the number of paths from input to output."""
     net = nf.MADE(np.arange(1, m + 1), (width, width), rng=0)
     degrees = [net.degrees, *net.hidden_degrees, net.degrees]
     figure = new_figure(3.3)
@@ -130,17 +129,17 @@ def receptive_field_figure(size=(8, 11), pixel=(6, 4), depths=(1, 2, 3, 6)):
     """Rows: kinds of convolution; columns: depths."""
     rows = [("2d", 3, "two-dimensional, 3 x 3"), ("2d", 5, "two-dimensional, 5 x 5"),
             ("1d", 9, "over the sequence, 9 taps")]
-    figure = Figure(figsize=(11, 7.2), layout="constrained")
+    figure = new_figure(6.4)
     axes = figure.subplots(len(rows), len(depths), squeeze=False)
     for (kind, kernel_size, name), row in zip(rows, axes):
         for depth, ax in zip(depths, row):
             codes = seen_from(size, pixel, kind, kernel_size, depth)
             ax.pcolormesh(codes, cmap=COLOURS, vmin=0, vmax=4, edgecolors="white", linewidth=1)
             for i, j in np.argwhere(codes == BLIND):
-                ax.text(j + 0.5, i + 0.5, "x", ha="center", va="center", color="white", fontsize=8)
+                ax.text(j + 0.5, i + 0.5, "x", ha="center", va="center", color="white", fontsize=7)
             ax.set(aspect="equal", xticks=[], yticks=[], ylim=(size[0], 0))
             ax.set_title(f"{depth} layer{'s' if depth > 1 else ''}: {(codes == SEEN).sum()} of "
-                         f"{np.ravel_multi_index(pixel, size)} earlier pixels", fontsize=9)
+                         f"{np.ravel_multi_index(pixel, size)} seen", fontsize=10)
         row[0].set_ylabel(name)
     handles = [axes[0, 0].fill([0], [0], color=COLOURS(code), label=label)[0] for code, label in NAMES.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
@@ -182,7 +181,7 @@ def digits_figure(models, real, columns=12, rows=5):
     """
     halves = real[rows * columns:(rows + 1) * columns]
     known = np.broadcast_to(np.arange(8)[:, None, None] < 4, (8, 8, 1))  # the upper half: first in raster order
-    figure = Figure(figsize=(11, 2.6 * (len(models) + 1)), layout="constrained")
+    figure = new_figure(2.2 * (len(models) + 1))
     axes = figure.subplots(len(models) + 1, 2)
     show(axes[0, 0], ink(real[:rows * columns]), columns, "Real digits, held out")
     show(axes[0, 1], ink(np.concatenate([halves, halves * known])), columns, "Others, and their halves that are given")
@@ -198,7 +197,7 @@ def digits_figure(models, real, columns=12, rows=5):
 
 def show(ax, rgb, columns, title):
     ax.imshow(mosaic(rgb, columns), interpolation="nearest")
-    ax.set_title(title, fontsize=10, loc="left")
+    ax.set_title(title, fontsize=9.5, loc="left")
     ax.set_anchor("NW")
     ax.axis("off")
 
