@@ -13,6 +13,7 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 
+from nfnumpy.flow import Composition
 from nfnumpy.plot import BLUE, COLOURS, GREEN, ORANGE, draw_points, new_figure
 from nfnumpy.testing.derivatives import jacobian
 
@@ -99,7 +100,8 @@ def normalizing(models, x):
 def steps(model, n=1000, rng=0):
     """Noise on its way to data: samples, and a grid coloured by log abs det J_g so far, after each step of the flow.
 
-    Arguments: `model` of two dimensions whose flow is a `Composition`; `n` samples.
+    Arguments: `model` of two dimensions; `n` samples. Compositions inside a composition are taken apart. A ValueError for
+    another number of dimensions.
     """
     samples, lines = _way(model, n, rng)
     names = ["noise z"] + [f"after $g_{k}$" for k in range(len(samples) - 1, 1, -1)] + ["after $g_1$: x"]
@@ -179,16 +181,26 @@ def grid_lines(radius=GRID_RADIUS, lines=11, points=81):
 
 def _way(model, n, rng):
     """After 0, 1, ..., K steps of g: samples ``(n, 2)``, and ``(points of lines, log_det so far)``."""
+    if model.flow.z_shape != (2,):
+        raise ValueError(f"model: expected one of two dimensions, got samples of shape {model.flow.z_shape}")
     x, line = model.base.sample(n, rng), grid_lines()
     total = np.zeros(line.shape[:2])
     samples, lines = [x], [(line, total)]
-    for flow in reversed(model.flow.flows):
+    for flow in reversed(list(_steps_of(model.flow))):
         x, _ = flow.inverse(x)
         points, log_det = flow.inverse(lines[-1][0].reshape(-1, 2))
         total = total + log_det.reshape(total.shape)
         samples.append(x)
         lines.append((points.reshape(line.shape), total))
     return samples, lines
+
+
+def _steps_of(flow):
+    if isinstance(flow, Composition):
+        for step in flow.flows:
+            yield from _steps_of(step)
+    else:
+        yield flow
 
 
 def _pairs(points):

@@ -50,6 +50,14 @@ def test_steps_end_in_samples_and_in_the_log_determinant(model):
     figure.savefig(io.BytesIO(), format="png", dpi=40)
 
 
+def test_a_composition_in_a_composition_is_taken_apart_and_other_dimensions_are_refused(model):
+    standardized = model.standardized(model.sample(50, rng=0))   # its flow: the standardisation, then a composition
+    assert len(plot_flows.steps(standardized, n=20).axes) == 2 * (1 + 1 + 3) + 1
+    assert len(plot_flows.steps(nf.linear(2, rng=0), n=20).axes) == 2 * (1 + 1) + 1
+    with pytest.raises(ValueError, match=r"model: expected one of two dimensions, got samples of shape \(3,\)"):
+        plot_flows.steps(nf.maf(3, rng=0))
+
+
 def test_the_film_starts_as_noise_and_ends_as_samples(model, tmp_path):
     film = plot_flows.animation(model, n=30, rng=0, between=1, rest=1)
     film.save(tmp_path / "flow.gif", writer=PillowWriter(fps=8), dpi=30)
