@@ -80,6 +80,8 @@ def fitted(got, expected, name):
 
 
 def shape_question(got, expected):
+    if got.ndim and not expected.ndim:
+        return "One number is asked for: of what is it the sum, or the mean?"
     if expected.ndim and not got.ndim:
         return "One number for the whole batch: what belongs to each sample?"
     if got.shape == (*expected.shape, 1):
@@ -129,7 +131,9 @@ def usual_question(got, expected, is_):
     if is_(np.zeros_like(expected)):
         return "It is zero everywhere: is it computed at all?"
     ratio = got / np.where(np.abs(expected) < 1e-12, np.nan, expected)
-    if np.isfinite(ratio).any() and np.nanmax(ratio) - np.nanmin(ratio) < 1e-6 * np.abs(np.nanmax(ratio)):
+    if not expected.ndim or not np.isfinite(ratio).any():        # one number alone is a multiple of any other
+        return ""
+    if np.nanmax(ratio) - np.nanmin(ratio) < 1e-6 * np.abs(np.nanmax(ratio)):
         return f"All of it is {np.nanmax(ratio):.4g} times what it must be: what was not counted, or counted twice?"
     return ""
 
