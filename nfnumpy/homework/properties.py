@@ -178,7 +178,8 @@ def rows_apart(call, name="a row does not see other rows", **options):
                                f"of one row shape {single.shape}", "What belongs to each sample?")
                 tolerance = SINGLE if whole.dtype == np.float32 else TOLERANCE
                 size = 1 + np.abs(single[0]).max(initial=0)
-                if not np.abs(whole[i] - single[0]).max(initial=0) <= tolerance * size:
+                same = np.array_equal(whole[i], single[0], equal_nan=True)       # NaN and infinity are no other row's
+                if not same and not np.abs(whole[i] - single[0]).max(initial=0) <= tolerance * size:
                     raise Fail(f"{output} of row {i} is {show(whole[i])} in the batch and {show(single[0])} alone",
                                f"Row {i} changes when other rows do: is there a sum or a mean over the batch?")
     return Property(name, check, **{**SUPPORTING, "shows": call.shows, **options})
