@@ -26,8 +26,8 @@ def made_masks(degrees, hidden_degrees, outputs):
         hidden layers    a unit sees the units below whose degree is not higher than its own
         output layer     an output sees the units below whose degree is lower than its own
 
-    Takes the degrees of the inputs, (m,), a permutation of 1 .. m; hidden_degrees, a list of arrays (width,), possibly
-    empty; and how many outputs each input has. Returns a list of masks, each (units above, units below), from the inputs
+    Takes the degrees of the inputs, (m,), a permutation of 1 .. m; hidden_degrees, a list of arrays (width,), or empty;
+    and how many outputs each input has. Returns a list of masks, (units above, units below) each, from the inputs
     up. Row p m + k of the last one is output p of input k: first all mu, say, then all log_sigma.
     """
     raise NotImplementedError
