@@ -5,7 +5,7 @@ import numpy as np
 import scipy.linalg
 
 from nfnumpy.arrays import as_rng
-from nfnumpy.flows.linear_map import LinearMap, as_invertible, random_rotation
+from nfnumpy.flows.linear_map import LinearMap, as_invertible, finite_solution, random_rotation
 
 
 class Dense(LinearMap):
@@ -112,7 +112,7 @@ def _log_abs_det(lu):
 
 def _lu_solve(lu, y, transpose=False):
     """W^-1 y for each row y of a batch, or W^-T y; a transpose never conjugates."""
-    return scipy.linalg.lu_solve(lu, y.T, trans=int(transpose), check_finite=False).T
+    return finite_solution(scipy.linalg.lu_solve(lu, y.T, trans=int(transpose), check_finite=False).T, y)
 
 
 def _inverse_transposed(lu):

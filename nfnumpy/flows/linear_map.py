@@ -116,8 +116,17 @@ def solve_triangular(T, y, lower, transpose=False, unit_diagonal=False):
     >>> solve_triangular(np.array([[2.0, 0.0], [1.0, 1.0]]), np.array([[2.0, 4.0]]), lower=True)
     array([[1., 3.]])
     """
-    return scipy.linalg.solve_triangular(T, y.T, trans=int(transpose), lower=lower, unit_diagonal=unit_diagonal,
-                                         check_finite=False).T
+    x = scipy.linalg.solve_triangular(T, y.T, trans=int(transpose), lower=lower, unit_diagonal=unit_diagonal,
+                                      check_finite=False).T
+    return finite_solution(x, y)
+
+
+def finite_solution(x, y):
+    """x of W x = y, or a ValueError where y is finite and x is not: LAPACK overflows without NumPy's warning."""
+    if not np.isfinite(x).all() and np.isfinite(y).all():
+        raise ValueError(f"theta: expected matrices whose inverse does not overflow {x.dtype}, got one that is singular to "
+                         "working precision")
+    return x
 
 
 def triangle(off_diagonal, diagonal, lower):
