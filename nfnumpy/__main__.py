@@ -78,6 +78,8 @@ def one_sentence(error):
 
     >>> one_sentence(OSError(13, "Permission denied", "model.npz"))
     'model.npz: permission denied'
+    >>> one_sentence(MemoryError())
+    'not enough memory; try a smaller --batch-size, smaller --hidden or --width, or less data'
     """
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename is not None else ""

@@ -25,14 +25,50 @@ def as_rng(rng):
 
 
 def as_count(value, name, minimum=0):
-    """A Python int of at least `minimum`, or a ValueError that names the argument.
+    """A Python int of at least `minimum`, and below 2^40, or a ValueError that names the argument.
 
     >>> as_count(np.int64(3), "n")
     3
     """
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < minimum:
         raise ValueError(f"{name}: expected a whole number of at least {minimum}, got {value!r}")
+    if value >= 2 ** 40:                                         # nothing that fits into a memory is counted so
+        raise ValueError(f"{name}: expected a whole number below 2^40, got {value!r}")
     return int(value)
+
+
+def as_number(value, name, words="a finite number of at least 0", holds=lambda number: number >= 0):
+    """A finite Python float for which `holds` is true, or a ValueError: expected `words`.
+
+    >>> as_number(np.float32(0.5), "lr")
+    0.5
+    """
+    try:
+        number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else math.nan
+    except OverflowError:                                        # an int of hundreds of digits
+        number = math.inf
+    if not (math.isfinite(number) and holds(number)):
+        raise ValueError(f"{name}: expected {words}, got {value!r}")
+    return number
+
+
+def as_array(x, name="x", words="real numbers"):
+    """`x` as a NumPy array of numbers, the `words` expected, or a ValueError for ragged lists, masked entries and everything else.
+
+    >>> as_array([[1.0, 2.0], [3.0]])
+    Traceback (most recent call last):
+        ...
+    ValueError: x: expected a rectangular array of numbers, got rows of different lengths
+    """
+    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
+        raise ValueError(f"{name}: expected an array without masked entries, got {np.ma.count_masked(x)} masked ones")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise ValueError(f"{name}: expected a rectangular array of numbers, got rows of different lengths") from error
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"{name}: expected {words}, got an array of dtype {array.dtype}")
+    return array
 
 
 def as_batch(x, shape, dtype, name="x", finite=False, real=False):
@@ -48,13 +84,8 @@ def as_batch(x, shape, dtype, name="x", finite=False, real=False):
         ...
     ValueError: x: expected a batch of shape (n, 2), got a single sample of shape (2,); write x[None, :]
     """
-    if isinstance(x, np.ma.MaskedArray) and np.ma.is_masked(x):
-        raise ValueError(f"{name}: expected an array without masked entries, got {np.ma.count_masked(x)} masked ones")
-    try:
-        array = np.asarray(x)
-    except ValueError as error:
-        raise ValueError(f"{name}: expected a rectangular array of numbers, got rows of different lengths") from error
-    if array.dtype.kind not in "biufc" or (real and array.dtype.kind == "c"):
+    array = as_array(x, name)
+    if real and array.dtype.kind == "c":
         raise ValueError(f"{name}: expected real numbers, got an array of dtype {array.dtype}")
     if array.ndim != 1 + len(shape) or array.shape[1:] != tuple(shape):
         wanted = ", ".join(["n", *map(str, shape)]) + ("," if not shape else "")

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from scipy.linalg import solve_triangular
 
-from nfnumpy.arrays import as_batch, as_count, as_rng, sum_event
+from nfnumpy.arrays import as_array, as_batch, as_count, as_rng, sum_event
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -151,7 +151,8 @@ class Gaussian(Density):
         >>> Gaussian.fit([[0.0, 0.0], [2.0, 0.0], [1.0, 3.0]]).mean
         array([1., 1.])
         """
-        x = as_batch(x, np.shape(x)[1:] if np.ndim(x) == 2 else ("m",), np.float64, finite=True, real=True)
+        x = as_array(x)
+        x = as_batch(x, x.shape[1:] if x.ndim == 2 else ("m",), np.float64, finite=True, real=True)
         n, m = x.shape
         if n <= m:
             raise ValueError(f"x: expected at least {m + 1} rows for the covariance of {m} columns, got {n}")

@@ -5,7 +5,7 @@ import numbers
 
 import numpy as np
 
-from nfnumpy.arrays import as_batch, as_count, as_rng
+from nfnumpy.arrays import as_batch, as_count, as_number, as_rng
 from nfnumpy.distributions import StandardNormal
 from nfnumpy.flow import Composition, Inverse
 from nfnumpy.flows import Coupling, GaussianAutoregressive, Permutation, Standardize
@@ -83,10 +83,9 @@ class NormalizingFlow:
         """
         if not isinstance(temperature, numbers.Real):
             raise TypeError(f"temperature: expected a number, got {temperature!r}")
-        if not (math.isfinite(temperature) and temperature >= 0):
-            raise ValueError(f"temperature: expected a finite number of at least 0, got {temperature!r}")
+        temperature = as_number(temperature, "temperature")
         z = self.base.sample(as_count(n, "n"), as_rng(rng)).astype(self.flow.dtype, copy=False)
-        return self.flow.inverse(z * float(temperature))[0]
+        return self.flow.inverse(z * temperature)[0]
 
     def initialize(self, x):
         """Data-dependent initialisation on a batch of training rows; `fit` calls it before the first step."""

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 
+from nfnumpy.arrays import as_number
 from nfnumpy.workspace import keep_freed_memory
 
 PIECE = 2 ** 15     # numbers at a time: theta, its gradient, m, v and what is in between then stay in the processor's cache
@@ -46,12 +47,10 @@ class Adam:
 
     def __init__(self, theta, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         if not isinstance(theta, np.ndarray) or theta.ndim != 1:
-            raise ValueError(f"theta: expected a vector, such as model.theta, got {type(theta).__name__} "
-                             f"of shape {np.shape(theta)}")
-        for name, value in (("lr", lr), ("weight_decay", weight_decay)):
-            if not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"{name}: expected a finite number of at least 0, got {value!r}")
-        self.theta, self.lr, self.betas, self.eps, self.weight_decay = theta, lr, betas, eps, weight_decay
+            raise ValueError(f"theta: expected a vector, such as model.theta, got {type(theta).__name__}"
+                             f"{f' of shape {theta.shape}' if isinstance(theta, np.ndarray) else ''}")
+        self.lr, self.weight_decay = as_number(lr, "lr"), as_number(weight_decay, "weight_decay")
+        self.theta, self.betas, self.eps = theta, betas, eps
         self.mean, self.square = np.zeros_like(theta), np.zeros_like(theta)
         self.steps = 0
         keep_freed_memory()

@@ -174,7 +174,10 @@ class Parametrized:
 
 
 def _floating(dtype):
-    dtype = np.dtype(dtype)
+    try:
+        dtype = np.dtype(dtype)
+    except (TypeError, ValueError):
+        raise ValueError(f"dtype: expected float32 or float64, got {dtype!r}") from None
     if dtype not in map(np.dtype, (np.float32, np.float64, np.complex64, np.complex128)):
         raise ValueError(f"dtype: expected float32 or float64 (or their complex kin, for complex steps), got {dtype}")
     return dtype

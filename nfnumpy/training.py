@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 
-from nfnumpy.arrays import as_batch, as_count, as_rng
+from nfnumpy.arrays import as_array, as_batch, as_count, as_number, as_rng
 from nfnumpy.checkpoints import Checkpoint, describe_run, rng_state
 from nfnumpy.divergences import negative_log_likelihood
 from nfnumpy.optimizers import Adam
@@ -123,11 +123,14 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     batch_size = as_count(batch_size, "batch_size", minimum=1)
     eval_every = max(max_steps // 100, 1) if eval_every is None else as_count(eval_every, "eval_every", minimum=1)
     patience = as_count(patience, "patience", minimum=1)
+    if callback is not None and not callable(callback):
+        raise ValueError(f"callback: expected a function of the model and the history, got {callback!r}")
     adam, clipper = Adam(model.theta, lr=lr, weight_decay=weight_decay), _Clipper(clip)
+    rate = adam.lr
     if checkpoint is not None:
         checkpoint = Checkpoint(checkpoint, describe_run(model, x, x_valid, seed, {
-            "max_steps": max_steps, "batch_size": batch_size, "lr": float(lr), "weight_decay": float(weight_decay),
-            "clip": clip if clip is None else float(clip), "patience": patience, "eval_every": eval_every,
+            "max_steps": max_steps, "batch_size": batch_size, "lr": rate, "weight_decay": adam.weight_decay,
+            "clip": clip and clipper.factor, "patience": patience, "eval_every": eval_every,
             "initialize": bool(initialize), "valid_fraction": None if x_valid is not None else float(valid_fraction)}))
     saved = checkpoint and checkpoint.read()
     if saved:
@@ -180,14 +183,14 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
         step, last_loss = history.step[-1], history.train[-1]
         while step < max_steps and _evaluations_since_best(history) < patience:
             step += 1
-            adam.lr = lr * 0.5 * (1 + math.cos(math.pi * (step - 1) / max_steps))
+            adam.lr = rate * 0.5 * (1 + math.cos(math.pi * (step - 1) / max_steps))
             loss, gradient = negative_log_likelihood(model, prepare(x[batches.next()], rng))
             length = _length(gradient)
             if not (math.isfinite(loss) and math.isfinite(length)):
                 what = "loss" if not math.isfinite(loss) else "length of the gradient"
                 raise FloatingPointError(f"the {what} is {length if math.isfinite(loss) else loss} at step {step}, after "
                                          f"a loss of {last_loss:.3f} nats at step {step - 1}; try a smaller lr than "
-                                         f"{lr:g}, or standardise the data")
+                                         f"{rate:g}, or standardise the data")
             history.clipped += clipper(gradient, length)
             adam.step(gradient)
             losses.append(loss)
@@ -211,7 +214,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
 
 
 def _check_data(x, x_valid, valid_fraction):
-    x = np.asarray(x)
+    x = as_array(x)
     if x.ndim < 2 or len(x) < (2 if x_valid is None else 1):
         hint = "; write x[:, None]" if x.ndim == 1 else ""
         raise ValueError(f"x: expected a batch with several rows, got an array of shape {x.shape}{hint}")
@@ -220,8 +223,8 @@ def _check_data(x, x_valid, valid_fraction):
         x_valid = as_batch(x_valid, x.shape[1:], x.dtype, "x_valid", finite=True, real=True)
         if not len(x_valid):
             raise ValueError("x_valid: expected at least one row, got none")
-    elif not 0 < valid_fraction < 1:
-        raise ValueError(f"valid_fraction: expected a number between 0 and 1, got {valid_fraction!r}")
+    else:
+        as_number(valid_fraction, "valid_fraction", "a number between 0 and 1", lambda number: 0 < number < 1)
     return x, x_valid
 
 
@@ -246,9 +249,9 @@ class _Clipper:
     """Shortens, in place, gradients that are `factor` times longer than the running mean of their lengths."""
 
     def __init__(self, factor):
-        if factor is not None and not factor > 0:
-            raise ValueError(f"clip: expected a positive number or None, got {factor!r}")
-        self.factor, self.usual = math.inf if factor is None else factor, None
+        self.factor, self.usual = math.inf, None
+        if factor is not None:
+            self.factor = as_number(factor, "clip", "a positive number or None", lambda number: number > 0)
 
     def __call__(self, gradient, length):
         self.usual = self.usual or length                        # the first that is not zero

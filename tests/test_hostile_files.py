@@ -168,7 +168,7 @@ def test_loading_takes_a_few_times_the_size_of_the_file(tmp_path):
 
 
 @pytest.mark.parametrize("config, reason", [
-    ({"dim": 10 ** 15}, "MemoryError"), ({"dim": "2"}, "dim: expected"), ({"dim": [2]}, "dim: expected"),
+    ({"dim": 10 ** 15}, "dim: expected"), ({"dim": "2"}, "dim: expected"), ({"dim": [2]}, "dim: expected"),
     ({"nothing": 2}, "unexpected keyword"), ({"dim": 2, "hidden": 7}, "not iterable|hidden: expected")])
 def test_a_description_that_fits_no_class_is_refused(tmp_path, config, reason):
     path = tmp_path / "forged.npz"

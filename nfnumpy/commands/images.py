@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 import nfnumpy as nf
-from nfnumpy.arrays import as_rng
+from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.commands import common
 from nfnumpy.datasets.tables import load_npy
 
@@ -134,8 +134,10 @@ def sample(model, shape, n, rng, temperature=1.0):
     if is_exact(model) and temperature != 1:
         raise ValueError("--temperature scales the noise z of a flow; an autoregressive model of grey values has none")
     options, rng = {} if is_exact(model) else {"temperature": temperature}, as_rng(rng)
-    drawn = [model.sample(min(CHUNK, n - start), rng, **options) for start in range(0, n, CHUNK)]
-    return np.concatenate(drawn).reshape(n, *shape).astype(np.min_scalar_type(model.grey_levels - 1))
+    x = np.empty((as_count(n, "-n"), *shape), np.min_scalar_type(model.grey_levels - 1))            # if it fits at all
+    for start in range(0, n, CHUNK):
+        x[start:start + CHUNK] = model.sample(min(CHUNK, n - start), rng, **options).reshape(-1, *shape)
+    return x
 
 
 def write(path, x, grey_levels):

@@ -1,7 +1,7 @@
 """``python -m nfnumpy sample MODEL``: new rows from a model, under the names of its columns, or new images."""
 import numpy as np
 
-from nfnumpy.arrays import as_rng
+from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.commands import common, images
 
 EXAMPLE = """examples: a thousand new rows, three of them on the screen, and images as numbers and as a picture
@@ -40,10 +40,9 @@ def sample_rows(args, model):
     """`run` for a model of rows of numbers."""
     out, n, columns = args.out or "samples.csv", args.n or 1000, common.columns_of(model)
     path = None if out == "-" else common.output_path(out, "--out", common.SUFFIXES, [args.model])
-    rng, parts = as_rng(args.seed), []
+    rng, x = as_rng(args.seed), np.empty((as_count(n, "-n"), *model.x_shape), model.theta.dtype)   # if it fits at all
     for start in range(0, n, common.CHUNK):
-        parts.append(model.sample(min(common.CHUNK, n - start), rng, args.temperature))
-    x = np.concatenate(parts)
+        x[start:start + common.CHUNK] = model.sample(min(common.CHUNK, n - start), rng, args.temperature)
     if not np.isfinite(x).all():
         raise ValueError(f"{args.model}: {np.count_nonzero(~np.isfinite(x).all(axis=1))} of {n} samples are not "
                          "finite; try a lower --temperature")

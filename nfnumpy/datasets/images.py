@@ -3,7 +3,7 @@ import pathlib
 
 import numpy as np
 
-from nfnumpy.arrays import as_rng
+from nfnumpy.arrays import as_array, as_rng
 
 
 def dequantize(x, rng):
@@ -28,8 +28,8 @@ def dequantize(x, rng):
     >>> np.floor(dequantize([[0, 16]], rng=0))
     array([[ 0., 16.]])
     """
-    x = np.asarray(x)
-    if x.dtype.kind not in "biuf":
+    x = as_array(x, words="whole numbers")
+    if x.dtype.kind == "c":
         raise ValueError(f"x: expected whole numbers, got an array of dtype {x.dtype}")
     x = x.astype(np.float64)
     with np.errstate(invalid="ignore"):

@@ -1,8 +1,7 @@
 """Data sets by name: `table` with the names of the columns, `load` split into training and test rows."""
-import numbers
 import pathlib
 
-from nfnumpy.arrays import as_count, as_rng
+from nfnumpy.arrays import as_count, as_number, as_rng
 from nfnumpy.targets import TOY
 from nfnumpy.datasets.images import dequantize, digits, patches
 from nfnumpy.datasets.tables import Table, read
@@ -21,7 +20,7 @@ def table(name, n=None, rng=None):
     >>> table("faithful", n=3, rng=0).columns
     ['eruptions_minutes', 'waiting_minutes']
     """
-    if name not in NAMES:
+    if not isinstance(name, str) or name not in NAMES:
         raise ValueError(f"name: expected one of {', '.join(NAMES)}, got {name!r}")
     rng = as_rng(rng)
     if n is not None:
@@ -59,8 +58,7 @@ def load(name, n=None, rng=None, test_fraction=0.2):
     >>> train.shape, test.shape
     ((8, 2), (2, 2))
     """
-    if isinstance(test_fraction, bool) or not isinstance(test_fraction, numbers.Real) or not 0 <= test_fraction < 1:
-        raise ValueError(f"test_fraction: expected a number from 0 up and below 1, got {test_fraction!r}")
+    as_number(test_fraction, "test_fraction", "a number from 0 up and below 1", lambda number: 0 <= number < 1)
     x = table(name, n, rng).x
     n_test = max(round(test_fraction * len(x)), 1 if test_fraction else 0)
     if n_test >= len(x):

@@ -1,7 +1,7 @@
 """Flows that move each coordinate by itself: the second of the three Jacobian structures on the slides."""
 import numpy as np
 
-from nfnumpy.arrays import as_batch
+from nfnumpy.arrays import as_array, as_batch
 from nfnumpy.flow import Flow
 from nfnumpy.flows.linear_map import LinearMap, as_matrix, as_signs
 
@@ -48,12 +48,13 @@ class Standardize(Flow):
     """
 
     def __init__(self, mean, scale, dtype=np.float64):
-        mean, scale = np.asarray(mean, np.float64), np.asarray(scale, np.float64)
-        if mean.ndim != 1 or mean.shape != scale.shape:
-            raise ValueError("scale: expected one number for each of the means, shape (m,), got shapes "
-                             f"{mean.shape} and {scale.shape}")
-        if not (np.isfinite(mean).all() and np.isfinite(scale).all() and (scale > 0).all()):
-            raise ValueError(f"scale: expected finite means and positive finite scales, got {mean} and {scale}")
+        mean = as_batch(mean, (), np.float64, "mean", finite=True, real=True)
+        scale = as_batch(scale, (), np.float64, "scale", finite=True, real=True)
+        if mean.shape != scale.shape:
+            raise ValueError(f"scale: expected one number for each of the means, shape (m,), got shapes {mean.shape} and "
+                             f"{scale.shape}")
+        if not (scale > 0).all():
+            raise ValueError(f"scale: expected positive numbers, got {scale}")
         super().__init__(mean.shape, constants={"mean": mean, "scale": scale}, dtype=dtype)
 
     @classmethod
@@ -63,7 +64,8 @@ class Standardize(Flow):
         >>> Standardize.of(np.array([[0.0], [2.0]]))
         Standardize(mean=array([1.]), scale=array([1.]))
         """
-        x = as_batch(x, np.shape(x)[1:2], np.float64, finite=True, real=True)
+        x = as_array(x)
+        x = as_batch(x, x.shape[1:] if x.ndim == 2 else ("m",), np.float64, finite=True, real=True)
         constant = np.flatnonzero((x == x[:1]).all(axis=0))
         if len(x) < 2 or constant.size:
             first = f", the first at index {constant[0]}" if constant.size else ""

@@ -1,7 +1,7 @@
 """The linear flows by name."""
 import numpy as np
 
-from nfnumpy.arrays import as_rng
+from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.flows.dense import Dense
 from nfnumpy.flows.elementwise import Diagonal
 from nfnumpy.flows.plu import PLU
@@ -51,7 +51,8 @@ def linear_flow(dim, kind="plu", rng=None, dtype=np.float64):
     >>> linear_flow(3, "qr", rng=0)
     QR(dim=3, sign=1)
     """
-    if kind not in KINDS:
+    dim = as_count(dim, "dim", minimum=1)
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(f"kind: expected one of {', '.join(KINDS)}, got {kind!r}")
     if kind in ROTATED:
         return KINDS[kind](dim, rng=as_rng(rng), dtype=dtype)

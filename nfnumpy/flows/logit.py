@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from nfnumpy.arrays import per_sample, sum_event
+from nfnumpy.arrays import as_number, per_sample, sum_event
 from nfnumpy.flow import Flow
 
 
@@ -62,11 +62,9 @@ class Logit(Flow):
     """
 
     def __init__(self, shape, alpha=0.05, grey_levels=1, dtype=np.float64):
-        if not 0 < alpha < 0.5:
-            raise ValueError(f"alpha: expected a number between 0 and 1/2, got {alpha!r}")
-        if not (math.isfinite(grey_levels) and grey_levels > 0):
-            raise ValueError(f"grey_levels: expected a positive number, got {grey_levels!r}")
-        self.alpha, self.grey_levels = float(alpha), grey_levels.item() if isinstance(grey_levels, np.generic) else grey_levels
+        as_number(grey_levels, "grey_levels", "a positive number", lambda number: number > 0)
+        self.alpha = as_number(alpha, "alpha", "a number between 0 and 1/2", lambda number: 0 < number < 0.5)
+        self.grey_levels = grey_levels.item() if isinstance(grey_levels, np.generic) else grey_levels
         self._slope = (1 - 2 * self.alpha) / self.grey_levels    # dp/dx, a Python number: it keeps float32 as it is
         super().__init__(shape, dtype=dtype)
 

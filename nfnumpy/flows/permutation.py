@@ -1,7 +1,7 @@
 """The permutation: the first of the three Jacobian structures on the slides."""
 import numpy as np
 
-from nfnumpy.arrays import as_rng
+from nfnumpy.arrays import as_array, as_rng
 from nfnumpy.flow import Flow
 
 
@@ -77,7 +77,7 @@ def as_permutation(order, name):
     >>> as_permutation([1, 0], "order")
     array([1, 0])
     """
-    array = np.asarray(order)
+    array = as_array(order, name)
     if array.ndim != 1 or not array.size or array.dtype.kind not in "iu" or (np.sort(array) != np.arange(len(array))).any():
         raise ValueError(f"{name}: expected a permutation of 0..m-1, each number once, got {array.tolist()}")
     return array.astype(np.intp)

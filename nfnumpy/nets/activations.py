@@ -40,6 +40,6 @@ ACTIVATIONS = {"tanh": tanh, "relu": relu}
 
 def by_name(name):
     """The activation function called `name`, or a ValueError that lists the names."""
-    if name not in ACTIVATIONS:
+    if not isinstance(name, str) or name not in ACTIVATIONS:
         raise ValueError(f"activation: expected one of {', '.join(ACTIVATIONS)}, got {name!r}")
     return ACTIVATIONS[name]

@@ -24,6 +24,9 @@ class Sequential(Parametrized):
     """
 
     def __init__(self, layers):
+        for layer in layers:
+            if not isinstance(layer, Parametrized):
+                by_name(layer)                                   # refuses what is no activation
         self.layers = [layer if isinstance(layer, str) else str(k) for k, layer in enumerate(layers)]
         super().__init__(children={str(k): layer for k, layer in enumerate(layers) if not isinstance(layer, str)})
 
