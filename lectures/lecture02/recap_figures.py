@@ -11,7 +11,8 @@ import numpy as np
 from matplotlib.colors import ListedColormap
 
 import nfnumpy as nf
-from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP, log_softmax
+from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
+from nfnumpy.discrete import log_softmax
 from nfnumpy.plot import BLUE, ORANGE, new_figure
 
 from drawing import redraw, words_on
