@@ -1,6 +1,5 @@
 """A normalizing flow as a density model, and the builders of the flows on the slides."""
 import copy
-import math
 import numbers
 
 import numpy as np

@@ -237,8 +237,8 @@ KILLED = """
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="kills a forked child")
 def test_killed_at_any_moment_the_old_file_or_the_new_one_is_there(tmp_path):
-    """A child dies at line 1 of all that Python executes while it saves, the next one at line 60, and so on."""
-    result = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / "model.npz"), "59"],
+    """A child dies at line 1 of all that Python executes while it saves, the next one at line 98, and so on."""
+    result = subprocess.run([sys.executable, "-c", textwrap.dedent(KILLED), str(tmp_path / "model.npz"), "97"],
                             capture_output=True, text=True, check=True)
     deaths, old, new = map(int, result.stdout.split())
     assert deaths > 50 and old > 10 and new > 0
