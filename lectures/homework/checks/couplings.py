@@ -37,7 +37,7 @@ def case(x, flow, variant, show=False):
     grad_z, grad_log_det = (1 + np.arange(x.size) % 3).reshape(x.shape) - 2.0, 1.0 + np.arange(len(x)) % 2
     (h, _), (z, _) = flow.trajectory(x)
     upper, lower = (layer.flow.partition.split(values)[0] for layer, values in zip(layers, (x, h)))
-    by_hand = {"x": x, "first(x_1)": layers[0].network(upper), "second(h_2)": layers[1].network(lower), "z": z,
+    by_hand = {"x": x, "output of first": layers[0].network(upper), "output of second": layers[1].network(lower), "z": z,
                "grad_z": grad_z, "grad_log_det": grad_log_det}
     return Case(by_hand if show else None, x=x, z=z, flow=flow, layers=layers, grad_z=grad_z,
                 grad_log_det=grad_log_det, networks=[layer.network for layer in layers],
@@ -84,7 +84,7 @@ def reference(case, variant):
                            couplings_inverse=lambda z, *networks: case.flow.inverse(z), couplings_vjp=vjp_of)
 
 
-SHOWN = ["first(x_1)", "second(h_2)"]
+SHOWN = ["output of first", "output of second"]
 FORWARD = Call(lambda answers, case, x: answers.couplings_forward(x, *case.networks), ["z", "log_det"],
                shows=["x", *SHOWN])
 INVERSE = Call(lambda answers, case, z: answers.couplings_inverse(z, *case.networks), ["x", "log_det"], argument="z",

@@ -34,7 +34,9 @@ def case(x, perm, L, U, diagonal, signs, variant, show=False):
     flow.below[...] = L[beside_diagonal(len(perm), lower=True)]
     flow.above[...] = U[beside_diagonal(len(perm), lower=False)]
     flow.log_diagonal[...], slope = log_diagonal(inputs["log_diagonal"], variant)
-    return Case(inputs if show else None, flow=flow, slope=slope, **inputs)
+    names = {"log_diagonal": "r"} if variant == SOFTPLUS else {}  # as the variant's text calls it
+    return Case({names.get(name, name): value for name, value in inputs.items()} if show else None,
+                flow=flow, slope=slope, **inputs)
 
 
 def log_diagonal(parameter, variant):
@@ -65,6 +67,7 @@ def reference(case, variant):
 
 
 PARAMETERS = ["P", "L", "U", "log_diagonal", "signs"]
+SHOWN = [*PARAMETERS, "r"]
 
 
 def parameters(case):
@@ -72,9 +75,9 @@ def parameters(case):
 
 
 FORWARD = Call(lambda answers, case, x: answers.plu_forward(x, *parameters(case)), ["z", "log_det"],
-               shows=["x", *PARAMETERS])
+               shows=["x", *SHOWN])
 VALUES = Call(lambda answers, case, x: answers.plu_vjp(x, *parameters(case))[0], ["z", "log_det"],
-              shows=["x", *PARAMETERS])
+              shows=["x", *SHOWN])
 
 
 def gradients(weight_z, weight_log_det):
@@ -83,7 +86,7 @@ def gradients(weight_z, weight_log_det):
         _, vjp = answers.plu_vjp(x, *parameters(case))
         return vjp(weight_z * case.grad_z[:len(x)], weight_log_det * case.grad_log_det[:len(x)])
     return Call(call, ["grad_x", "grad_L", "grad_U", "grad_log_diagonal"], shows=[
-        "x", *PARAMETERS, *["grad_z"] * weight_z, *["grad_log_det"] * weight_log_det])
+        "x", *SHOWN, *["grad_z"] * weight_z, *["grad_log_det"] * weight_log_det])
 
 
 def suspects_of_z(case, expected):
