@@ -13,11 +13,11 @@ BY_CHANNEL = 1                                                   # the variant w
 
 
 def cases(rng, variant):
-    """Whole numbers that say where they were, (row, column, channel) as digits; then sides that differ, c = 1, 2, 3."""
+    """Whole numbers that say where they were, (row, column, channel) as digits; then sides that differ, c = 2, 3."""
     for shape in ((1, 2, 2, 1), (1, 2, 4, 1), (1, 2, 2, 2)):
         places = np.indices(shape[1:]).reshape(3, -1).T @ [100, 10, 1]
         yield case(places.reshape(shape) + 0.0, variant, show=True)
-    for shape in ((2, 2, 6, 2), (3, 4, 2, 3), (2, 4, 4, 1)):
+    for shape in ((2, 2, 4, 2), (1, 4, 2, 3)):
         yield case(rng.standard_normal(shape), variant)
 
 
