@@ -144,7 +144,8 @@ EXERCISE = Exercise(
         Wrong("all but what comes after, turned round", {"    return mask": "    return 1 - mask"}, "causal_mask", A,
               asks="1 where it must be 0", credit=0),
         Wrong("three by three always", {
-            "r = k // 2\n    mask = np.zeros((k, k))": "r = 1\n    mask = np.zeros((3, 3))"}, "causal_mask", A, credit=0),
+            "r = k // 2\n    mask = np.zeros((k, k))": "r = 1\n    mask = np.zeros((3, 3))"}, "causal_mask", A,
+              credit=0),
         Wrong("no middle at k = 1", {"    r = k // 2\n": "    r = k // 2 or 1\n"}, "causal_mask", B, credit=0)],
     opposite=[
         Opposite("It keeps to another convention: the order goes column by column.", {"return mask": "return mask.T"}),
