@@ -35,8 +35,8 @@ def grey_bits_per_dim(log_p, shape, K):
     """Bits per dimension: how long a code for the images of whole grey values is, at most, for each of their numbers.
 
     For a density p of grey values with noise, log p is on average at most the log-probability of the image without it
-    (Jensen's inequality), which bounds the code's length. Here p is that of x in [0, 1]: dividing D numbers by K changes
-    a density, and nats are no bits.
+    (Jensen's inequality), which bounds the code's length. Here p is that of x in [0, 1]: dividing D numbers by K
+    changes a density, and nats are no bits.
 
     Takes log_p, log p(x) in nats, (n,); shape, (height, width, c) of an image; and K. Returns bits per dimension, (n,).
     """

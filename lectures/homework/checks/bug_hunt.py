@@ -111,7 +111,7 @@ ANSWERED = Call(lambda answers, case, x: answers.bug_hunt_lines(), ["lines"])
 
 
 def pair(k):
-    """Property: of listings k and k + 1 both lines are right. Which one is not stays open: else one could try them all."""
+    """Property: of listings k and k + 1 both lines are right. Which one is not stays open: else one could try all."""
     def check(answers, case, reference):
         expected = np.array(LINES[case.variant])
         got = fitted(ANSWERED(answers, case)["lines"], expected, "lines")[k - 1:k + 1]

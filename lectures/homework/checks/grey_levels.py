@@ -241,7 +241,7 @@ EXERCISE = Exercise(
              "def grey_logit(x, alpha)": "def grey_logit(x, alpha, K)",
              "p = alpha + (1 - 2 alpha) x\n": "p = alpha + (1 - 2 alpha) x / K\n",
              "in [0, 1], and alpha between 0 and 1/2, which": "in [0, K], alpha between 0 and 1/2, and K; alpha",
-             "Here p is that of x in [0, 1]: dividing D numbers by K changes\n    a density, and nats are no bits.":
+             "Here p is that of x in [0, 1]: dividing D numbers by K\n    changes a density, and nats are no bits.":
              "Here p is that of x in [0, K], and nats are no bits."},
             {"(images + noise) / K": "images + noise", "def grey_logit(x, alpha)": "def grey_logit(x, alpha, K)",
              "p = alpha + (1 - 2 * alpha) * x": "p = alpha + (1 - 2 * alpha) * x / K",
