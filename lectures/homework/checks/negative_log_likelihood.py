@@ -24,7 +24,7 @@ def cases(rng, variant):
         yield case(np.array(x, float), flow, variant, {
             "flow": "z = (2 x_1 - 1, -x_2 + 1)",
             "theta": "(log abs a_1, log abs a_2, b_1, b_2) of z_j = a_j x_j + b_j"})
-    for n, m in ((1, 3), (3, 1), (4, 4), (6, 3)):
+    for n, m in ((3, 1), (4, 4), (5, 3)):
         flow = nf.Composition([nf.GaussianAutoregressive(m, (3,), "tanh"), nf.Diagonal(m)])
         yield case(rng.standard_normal((n, m)), nf.testing.randomize(flow, rng), variant)
 

@@ -35,7 +35,7 @@ def cases(rng, variant):
         yield case(np.array(z, float), flow, nf.Gaussian([-1.0, 1.0], np.diag([1.0, 4.0])), variant, {
             "g": "x = (2 z_1 - 1, -z_2 + 1)", "pi": "N(x_1; -1, 1) N(x_2; 1, 4)",
             "theta": "(log abs a_1, log abs a_2, b_1, b_2) of x_j = a_j z_j + b_j"})
-    for n, m in ((1, 3), (3, 1), (4, 4), (6, 3)):
+    for n, m in ((3, 1), (4, 4)):
         flow = nf.Composition([nf.Inverse(nf.GaussianAutoregressive(m, (3,), "tanh")), nf.Diagonal(m)])
         target = nf.energies.GaussianMixture(rng.standard_normal((2, m)), scales=1.5)
         yield case(rng.standard_normal((n, m)), nf.testing.randomize(flow, rng), target, variant)
@@ -121,7 +121,7 @@ def own_gradient(answers, case, reference):
     slope, expected = float(got["gradient"] @ v), (values[0] - values[1]) / (2 * STEP)
     if not abs(slope - expected) <= 1e-5 * (1 + abs(expected)):
         raise Fail(f"in one direction the gradient says {slope:.6g}, and your own estimate changes by {expected:.6g} "
-                   "per unit of theta", "Is the noise the same for both, and is each term of the estimate in the gradient?")
+                   "per unit of theta", "Is it the same noise in both, and is each term in both?")
 
 
 ANSWER = '''
