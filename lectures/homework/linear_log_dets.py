@@ -26,7 +26,7 @@ def linear_log_dets_diagonal(slopes):
 
 
 def linear_log_dets_triangular(x, W):
-    """log abs det of the Jacobian of z = f(x), where z = W x for one sample x (m,), with a lower triangular W.
+    """log abs det of the Jacobian of z = f(x), where z = W x for x (m,), W lower triangular.
 
     Takes x (n, m) and W (m, m), whose diagonal may be negative and has no zero. Returns log_det (n,), in nats.
     """

@@ -252,5 +252,5 @@ EXERCISE = Exercise(
         BITS: Variant({"KL(pi, p), in nats,": "KL(pi, p), in bits (logarithms to base 2),",
                        "of KL(p, pi), in nats:": "of KL(p, pi), in bits:",
                        "return the log-densities, in nats, one a row":
-                       "return the logarithms to base 2 of the densities, one a row"},
+                       "return log2 of the densities, one a row"},
                       {"return kl.sum()": "return kl.sum() / np.log(2)"})})

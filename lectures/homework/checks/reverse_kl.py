@@ -214,7 +214,7 @@ EXERCISE = Exercise(
         ENERGY: Variant({"log_pi(x), (n,), in nats          score(x), (n, m), its gradient with respect to x":
                          "energy(x), (n,), in nats          slope(x), (n, m), its gradient with respect to x",
                          "The target pi is known by two functions:":
-                         "The target pi = exp(-energy) is known by two functions:",
+                         "The target is pi = exp(-energy):",
                          "inverse_vjp, log_pi, score)": "inverse_vjp, energy, slope)",
                          "inverse_vjp; log_pi; and score.": "inverse_vjp; energy; and slope."},
                         {"- log_pi(x)": "+ log_pi(x)", "-score(x)": "score(x)"}),
