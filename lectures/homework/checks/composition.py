@@ -201,7 +201,6 @@ EXERCISE = Exercise(
                    read='slide "Jacobian determinant", the box "Inverse function theorem"'),
             shapes(INVERSE),
             undoes(INVERSE, FORWARD, "x", "the inverse undoes the forward transform", read=DEFINITION),
-            log_det_of_jacobian(INVERSE, "x", read='slide "Jacobian determinant"'),
             rows_apart(INVERSE),
             leaves_inputs_alone(INVERSE),
             belongs_together(INVERSE)]},
