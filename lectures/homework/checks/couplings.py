@@ -37,8 +37,8 @@ def case(x, flow, variant, show=False):
     grad_z, grad_log_det = (1 + np.arange(x.size) % 3).reshape(x.shape) - 2.0, 1.0 + np.arange(len(x)) % 2
     (h, _), (z, _) = flow.trajectory(x)
     upper, lower = (layer.flow.partition.split(values)[0] for layer, values in zip(layers, (x, h)))
-    by_hand = {"x": x, "output of first": layers[0].network(upper), "output of second": layers[1].network(lower), "z": z,
-               "grad_z": grad_z, "grad_log_det": grad_log_det}
+    by_hand = {"x": x, "output of first": layers[0].network(upper), "output of second": layers[1].network(lower),
+               "z": z, "grad_z": grad_z, "grad_log_det": grad_log_det}
     return Case(by_hand if show else None, x=x, z=z, flow=flow, layers=layers, grad_z=grad_z,
                 grad_log_det=grad_log_det, networks=[layer.network for layer in layers],
                 vjps=[layer.network_vjp for layer in layers])
