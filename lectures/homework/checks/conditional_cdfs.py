@@ -1,4 +1,4 @@
-"""Checks of `conditional_cdf`: densities made by the library's Gaussian autoregressive flow, x = sigma r + mu, from
+"""Checks of `conditional_cdfs`: densities made by the library's Gaussian autoregressive flow, x = sigma r + mu, from
 independent r of a known distribution: Gaussian, for which the map to z is the lecture's flow, or logistic.
 """
 import dataclasses
