@@ -6,7 +6,7 @@ Pixels of an image have an order, row after row, each row from left to right. A 
 
     out[i, j] = sum over a, b of mask[a, b] W[a, b] image[i + a - r, j + b - r],      r = (k - 1) / 2,     0 outside
 
-so that the kernel's middle, a = b = r, sees the pixel itself. (Deep learning calls that a convolution, though nothing is
+so that the kernel's middle, a = b = r, sees the pixel itself. (In deep learning this is a convolution: nothing is
 flipped.)
 The first convolution of an autoregressive CNN has type A; the ones above it, whose input at (i, j) no longer knows the
 pixel (i, j), have type B.
