@@ -218,7 +218,7 @@ EXERCISE = Exercise(
               "grey_logit", Z_VALUES, credit=0.25),
         Wrong("nats", {FORMULA: "-log_p / D + np.log(K)"}, "grey_bits_per_dim", BITS_VALUES, asks="nats or bits",
               credit=0),
-        Wrong("no log2 K", {" + np.log2(K)": ""}, "grey_bits_per_dim", BITS_VALUES, asks="uniform density", credit=0.5),
+        Wrong("no log2 K", {" + np.log2(K)": ""}, "grey_bits_per_dim", BITS_VALUES, asks="uniform density", credit=0),
         Wrong("log2(K - 1)", {"np.log2(K)": "np.log2(K - 1)"}, "grey_bits_per_dim", BITS_VALUES, asks="How many",
               credit=0),
         Wrong("not divided by D", {FORMULA: "-log_p / np.log(2) + D * np.log2(K)"}, "grey_bits_per_dim", BITS_VALUES,
@@ -231,9 +231,7 @@ EXERCISE = Exercise(
               "grey_bits_per_dim", BITS_VALUES, asks="One number", credit=0)],
     opposite=[
         Opposite("It keeps to another convention: x is in units of grey levels, from 0 to K.", {"noise) / K": "noise)"},
-                 parts=["grey_dequantize"]),
-        Opposite("It keeps to another convention: the density is that of x in units of grey levels, from 0 to K.",
-                 {" + np.log2(K)": ""}, parts=["grey_bits_per_dim"])],
+                 parts=["grey_dequantize"])],
     variants={
         LEVELS: Variant(
             {"Real numbers in [0, 1) from whole": "Real numbers in [0, K) from whole",
