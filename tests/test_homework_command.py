@@ -11,10 +11,24 @@ from nfnumpy.homework import packs, reports, runner, templates
 ANSWERS = {slug: packs.exercise(slug) for slug in ("change_of_variables_1d", "gaussian_ar", "write_property")}
 
 
+# A teacher's own points: these tests are of the command, not of the packs as they are shipped.
+POINTS = {"credit": {"opposite": 0.5, "false_alarm": 0.25}, "packs": {
+    "classroom": {"title": "In class", "version": 1, "exercises": {
+        "change_of_variables_1d": {"log_density_1d": 1}, "gaussian_ar": {"gaussian_ar_forward": 2}}},
+    "week": {"title": "At home", "version": 1, "exercises": {
+        "change_of_variables_1d": {"log_density_1d": 0.5},
+        "gaussian_ar": {"gaussian_ar_forward": 0.5, "gaussian_ar_inverse": 0.5, "gaussian_ar_vjp": 1},
+        "write_property": {"round_trip_property": 0.5, "log_det_property": 0.5}}},
+    "vjp": {"title": "On paper", "version": 1, "exercises": {"gaussian_ar": {"gaussian_ar_vjp": 3}}}}}
+
+
 @pytest.fixture(autouse=True)
-def in_this_process(monkeypatch):
+def in_this_process(monkeypatch, tmp_path_factory):
     """Answers here are trusted: a process for each would take the suite's time."""
     monkeypatch.setattr(grading.grade, "__defaults__", (None, lambda name: runner.InProcess(name)))
+    path, shipped = tmp_path_factory.mktemp("points") / "points.json", packs.load_points
+    path.write_text(json.dumps(POINTS), encoding="utf-8")
+    monkeypatch.setattr(packs, "load_points", lambda other=None: shipped(other or path))
 
 
 def hand_in(folder, pack="classroom", variant=0, **changes):
@@ -142,6 +156,7 @@ def test_points_are_a_teachers_and_checked(tmp_path):
 
 
 def test_without_the_lectures_there_is_one_clear_sentence(tmp_path, monkeypatch, capsys):
+    monkeypatch.undo()                                           # points are looked for where they are shipped
     monkeypatch.setattr(packs, "LECTURES", tmp_path / "nowhere")
     assert main(["homework", "new", str(tmp_path / "hw")]) == 2
     assert "it comes with a clone of the repository" in capsys.readouterr().err
