@@ -34,6 +34,7 @@ CHAPTERS = {
     "Linear flows": [LinearMap, nf.Dense, nf.Triangular, nf.PLU, nf.QR],
     "Linear flows on images": [nf.Conv1x1, nf.MaskedConv, nf.EmergingConv, flows.Squeeze],
     "Autoregressive and coupling flows": [nf.Affine, nf.GaussianAutoregressive, nf.Coupling, flows.ImageCoupling],
+    "Flows of one unit": [nf.Planar, nf.Radial],
     "Flows made of flows": [nf.Composition, nf.Inverse, flows.MultiScale],
     "Conditioner networks": [nf.MLP, nf.MADE, Conv2d],
 }

@@ -10,13 +10,15 @@ from nfnumpy.flows.image_coupling import ImageCoupling
 from nfnumpy.flows.logit import Logit
 from nfnumpy.flows.multiscale import MultiScale
 from nfnumpy.flows.permutation import Permutation
+from nfnumpy.flows.planar import Planar
 from nfnumpy.flows.plu import PLU
 from nfnumpy.flows.qr import QR
+from nfnumpy.flows.radial import Radial
 from nfnumpy.flows.spline import RationalQuadratic
 from nfnumpy.flows.squeeze import Squeeze
 from nfnumpy.flows.transformers import Additive, Affine, Transformer
 from nfnumpy.flows.triangular import Triangular
 
 __all__ = ["ActNorm", "Additive", "Affine", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv",
-           "GaussianAutoregressive", "ImageCoupling", "Logit", "MaskedConv", "MultiScale", "PLU", "Permutation", "QR",
-           "RationalQuadratic", "Squeeze", "Standardize", "Transformer", "Triangular"]
+           "GaussianAutoregressive", "ImageCoupling", "Logit", "MaskedConv", "MultiScale", "PLU", "Permutation", "Planar", "QR",
+           "Radial", "RationalQuadratic", "Squeeze", "Standardize", "Transformer", "Triangular"]

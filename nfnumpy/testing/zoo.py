@@ -4,8 +4,8 @@ import numpy as np
 from nfnumpy.arrays import as_rng
 from nfnumpy.flow import Composition, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Conv1x1, Coupling, Dense, Diagonal, EmergingConv, GaussianAutoregressive,
-                           ImageCoupling, Logit, MaskedConv, Permutation, RationalQuadratic, Squeeze, Standardize,
-                           Triangular)
+                           ImageCoupling, Logit, MaskedConv, Permutation, Planar, Radial, RationalQuadratic, Squeeze,
+                           Standardize, Triangular)
 from nfnumpy.image_models import glow, realnvp_image
 from nfnumpy.model import iaf, maf, realnvp
 from nfnumpy.nets import MLP
@@ -63,6 +63,8 @@ BUILDERS = {
     "coupling, spline": lambda dim, rng: Coupling(dim, (8,), "tanh", rng=rng, transformer="spline"),
     "checkerboard coupling, spline": lambda dim, rng: ImageCoupling((2, dim, 1), lambda c_in, c_out: glow_net(
         c_in, c_out, 3, "tanh", rng), transformer=RationalQuadratic(bins=2, bound=2.0)),
+    "planar": lambda dim, rng: Planar(dim, rng=rng),
+    "radial": lambda dim, rng: Radial(dim, rng=rng),
     "maf": lambda dim, rng: maf(dim, steps=3, hidden=(12,), activation="tanh", rng=rng).flow,
     "iaf": lambda dim, rng: iaf(dim, steps=2, hidden=(12,), activation="tanh", rng=rng).flow,
     "realnvp": lambda dim, rng: realnvp(dim, steps=4, hidden=(12,), activation="tanh", rng=rng).flow,
