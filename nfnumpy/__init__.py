@@ -11,8 +11,8 @@ from nfnumpy.distributions import Gaussian, StandardNormal
 from nfnumpy.divergences import forward_kl, negative_log_likelihood, reverse_kl
 from nfnumpy.flow import Composition, Flow, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Additive, Affine, Conv1x1, Coupling, Dense, Diagonal, EmergingConv,
-                           GaussianAutoregressive, MaskedConv, Permutation, Planar, Radial, RationalQuadratic, Standardize,
-                           Transformer, Triangular)
+                           GaussianAutoregressive, MaskedConv, Permutation, Planar, Radial, RationalQuadratic,
+                           Standardize, Transformer, Triangular)
 from nfnumpy.image_models import GreyImageFlow, bits_per_dim, glow, realnvp_image
 from nfnumpy.model import NormalizingFlow, iaf, linear, maf, realnvp
 from nfnumpy.nets import MADE, MLP
@@ -23,7 +23,7 @@ from nfnumpy.training import History, fit
 __version__ = "0.1.0"
 __all__ = ["ActNorm", "Adam", "Additive", "Affine", "AutoregressiveCNN", "AutoregressiveMLP", "Composition", "Conv1x1", "Coupling",
            "Dense", "Diagonal", "EmergingConv", "Flow", "Gaussian", "GaussianAutoregressive", "GreyImageFlow", "History",
-           "Inverse", "MADE", "MLP", "MaskedConv", "NormalizingFlow", "PLU", "Permutation", "Planar", "QR", "Radial", "RationalQuadratic",
-           "StandardNormal", "Standardize", "Transformer", "Triangular", "bits_per_dim", "datasets", "energies", "fit", "forward_kl", "glow", "iaf",
+           "Inverse", "MADE", "MLP", "MaskedConv", "NormalizingFlow", "PLU", "Permutation", "Planar", "QR",
+           "Radial", "RationalQuadratic", "StandardNormal", "Standardize", "Transformer", "Triangular", "bits_per_dim", "datasets", "energies", "fit", "forward_kl", "glow", "iaf",
            "linear", "load", "maf", "negative_log_likelihood", "realnvp", "realnvp_image", "reverse_kl", "save", "targets",
            "testing"]

@@ -12,8 +12,9 @@ FLOWS = [nf.Planar, nf.Radial]
 seeds, dims = st.integers(0, 2 ** 32 - 1), st.integers(1, 16)
 wide = st.floats(-700, 700)
 # From steep to flat: 1 + c may be a thousandth or a billion, and s from where tanh is linear to where it is constant.
-coefficients = st.one_of(st.just(SMALLEST - 1), st.floats(SMALLEST - 1, 1), st.floats(0, 9).map(lambda power: 10 ** power))
-heights = st.one_of(st.floats(-3, 3), st.floats(-300, 9).map(lambda power: 10 ** power))
+large = st.floats(0, 9).map(lambda power: 10 ** power)
+coefficients = st.one_of(st.just(SMALLEST - 1), st.floats(SMALLEST - 1, 1), large)
+heights = st.one_of(st.floats(-3, 3), large, large.map(lambda number: number ** -30.0))
 
 
 def moved(cls, dim, size, rng):
@@ -24,7 +25,7 @@ def moved(cls, dim, size, rng):
 
 
 def planar_phi(a, c):
-    return a + c * np.tanh(a), 1 + c * (1 - np.tanh(a) ** 2)
+    return a + c * np.tanh(a), 1 + c * (1 - np.tanh(a) ** 2), np.abs(a) + np.abs(c * np.tanh(a))
 
 
 @given(t=wide)
@@ -45,7 +46,7 @@ def test_the_planar_root_is_bracketed_unique_and_found(c, s):
     slopes = planar_phi(grid, c)[1]
     assert (slopes >= SMALLEST - 1e-15).all() and (slopes <= 1 + max(c, 0)).all()
     a = nf.Planar(1)._root(np.array([s]), np.float64(c))
-    value, slope = planar_phi(a, c)
+    value, slope, _ = planar_phi(a, c)
     rounding = 8 * np.finfo(float).eps * (abs(s) + np.abs(a) + np.abs(c * np.tanh(a)))
     assert near - 1e-12 * abs(near) <= a <= far + 1e-12 * abs(far)
     assert np.abs(value - s) <= rounding + slope * np.spacing(np.abs(a))
@@ -63,7 +64,7 @@ def test_newtons_method_from_its_start_needs_few_steps(c, s):
 
     s = np.array([s])
     increasing_root(phi, s, np.minimum(s, s / (1 + c)), np.maximum(s, s / (1 + c)), s / (1 + c))
-    assert len(calls) < increasing.MOST / 2
+    assert len(calls) < increasing.MOST / 4
 
 
 @given(seed=seeds)
@@ -74,7 +75,7 @@ def test_a_bracket_holds_where_newtons_method_alone_diverges(seed):
 
     def phi(a):
         h = np.tanh(steep * (a - at))
-        return 1e-3 * a + h.sum(axis=0), 1e-3 + (steep * (1 - h ** 2)).sum(axis=0)
+        return 1e-3 * a + h.sum(axis=0), 1e-3 + (steep * (1 - h ** 2)).sum(axis=0), np.abs(h).sum(axis=0)
 
     root = rng.uniform(-8, 8, 6)
     found = increasing_root(phi, phi(root)[0], np.full(6, -10.0), np.full(6, 10.0), rng.uniform(-10, 10, 6))
@@ -128,7 +129,7 @@ def test_the_radial_quadratic_is_the_bracketed_root(dim, seed):
     x = 3 * rng.standard_normal((6, dim))
     R = np.linalg.norm(x - flow.z_0, axis=1)
     low, high = np.minimum(R, R / (1 + c)), np.maximum(R, R / (1 + c))
-    found = increasing_root(lambda r: (r * (1 + c * alpha / (alpha + r)), 1 + c * (alpha / (alpha + r)) ** 2),
+    found = increasing_root(lambda r: (r * (1 + c * alpha / (alpha + r)), 1 + c * (alpha / (alpha + r)) ** 2, r),
                             R, low, high, R)
     r = np.linalg.norm(flow.forward(x)[0] - flow.z_0, axis=1)
     assert (low * (1 - 1e-12) <= r).all() and (r <= high * (1 + 1e-12)).all()

@@ -175,11 +175,11 @@ class Planar(Flow):
         """The a with a + c tanh(a) = s, ``(n,)``: see the class's notes."""
         def phi(a, c):
             h = np.tanh(a)
-            return a + c * h, 1 + c * (1 - h ** 2)
+            return a + c * h, 1 + c * (1 - h ** 2), np.abs(a) + np.abs(c * h)
 
         near, far = s.real / (1 + c.real), s.real
         a = increasing_root(lambda a: phi(a, c.real), far, np.minimum(near, far), np.maximum(near, far), near)
-        value, slope = phi(a, c)
+        value, slope, _ = phi(a, c)
         return a - (value - s) / slope
 
     def config(self):
