@@ -12,7 +12,7 @@ def template(pack, slug):
 
     >>> from nfnumpy.homework.packs import Pack
     >>> template(Pack("classroom"), "gaussian_ar").splitlines()[0]
-    '# nfnumpy homework: exercise gaussian_ar, pack classroom 1, variant 0 (keep this line)'
+    '# nfnumpy homework: exercise gaussian_ar, pack classroom ..., variant 0 (keep this line)'
     """
     exercise, points = pack.exercises[slug], pack.points[slug]
     text = exercise.template_of(pack.variant_of(slug))
