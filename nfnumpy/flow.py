@@ -32,9 +32,23 @@ class Flow(Parametrized):
     number for all samples. ``vjp(..., out=v)`` writes grad_theta into the caller's vector `v`. Outputs and gradients
     have theta's dtype; complex input is allowed, since the tests differentiate by complex steps. A vjp belongs to the
     input and the theta of its forward computation: call it before either is written to.
+
+    `jacobian` names the structure of J_f, and so of J_g, for every theta, samples being flattened to vectors:
+
+    ==================  ================================================================================================
+    "permutation"       one 1 in each row and each column
+    "diagonal"          every coordinate by itself
+    "triangular"        in the flow's order of coordinates: z_j depends on the coordinates up to the j-th
+    "block triangular"  diagonal, but for one block: half of the coordinates set how the others move
+    "block diagonal"    of an image: the channels of each pixel by themselves
+    "full"              no entry is promised to be zero
+    ==================  ================================================================================================
+
+    The first three are the cases of lecture 2, "Jacobian structure".
     """
 
     passes = (0, 0)     # passes of a conditioner, one after another, that the formulas of forward and inverse take
+    jacobian = "full"   # the structure of J_f and J_g; see the notes
 
     def __init__(self, x_shape, z_shape=None, **parametrized):
         super().__init__(**parametrized)
@@ -164,6 +178,18 @@ class Composition(Flow):
         """Passes of the conditioners, summed over the flows: (forward, inverse)."""
         return tuple(map(sum, zip(*(flow.passes for flow in self.flows))))
 
+    @property
+    def jacobian(self):
+        """What the product of the steps' Jacobians surely is: one step's structure survives diagonal ones around it.
+
+        Several others are "full" together, permutations excepted: two triangular matrices need not have the same order.
+        """
+        structures = {flow.jacobian for flow in self.flows}
+        others = [flow.jacobian for flow in self.flows if flow.jacobian != "diagonal"]
+        if len(structures) == 1 and ("diagonal" in structures or "permutation" in structures):
+            return structures.pop()
+        return others[0] if len(others) == 1 and others[0] != "permutation" else "full"
+
     def forward(self, x):
         """``z, log_det`` after all steps."""
         z, total = self.as_x(x), 0.0
@@ -283,6 +309,11 @@ class Inverse(Flow):
     def passes(self):
         """The inner flow's, swapped."""
         return self.flow.passes[::-1]
+
+    @property
+    def jacobian(self):
+        """The inner flow's: the inverse of a matrix of each of these structures has it too."""
+        return self.flow.jacobian
 
     def forward(self, x):
         """``z, log_det``: the inner flow's inverse."""

@@ -5,6 +5,7 @@ import numbers
 import numpy as np
 
 from nfnumpy.arrays import as_batch, as_count, as_number, as_rng
+from nfnumpy.describe import as_html, text
 from nfnumpy.distributions import StandardNormal
 from nfnumpy.flow import Composition, Inverse
 from nfnumpy.flows import Coupling, GaussianAutoregressive, Permutation, Standardize
@@ -33,6 +34,11 @@ class NormalizingFlow:
     >>> model = nf.NormalizingFlow(nf.Standardize(mean=[1.0], scale=[2.0]))
     >>> model.log_prob([[1.0]])                                  # log N(1; 1, 2^2)
     array([-1.61208571])
+    >>> print(model)                                             # the same as a table in a notebook
+    NormalizingFlow, base density StandardNormal(shape=(1,))
+    layer        x -> z  parameters  Jacobian  passes of f  passes of g
+    -------------------------------------------------------------------
+    Standardize  1 -> 1           0  diagonal            0            0
     """
 
     def __init__(self, flow, base=None, info=None):
@@ -121,6 +127,12 @@ class NormalizingFlow:
 
     def __repr__(self):
         return f"NormalizingFlow({self.flow!r}, {self.base!r})"
+
+    def __str__(self):
+        return text(self)
+
+    def _repr_html_(self):
+        return as_html(self)
 
 
 def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine"):

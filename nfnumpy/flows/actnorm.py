@@ -60,6 +60,8 @@ class ActNorm(Flow):
     (array([2., 7.]), array([[-1., -1.], [ 1.,  1.]]))
     """
 
+    jacobian = "diagonal"
+
     def __init__(self, shape, dtype=np.float64):
         if not isinstance(shape, (tuple, list)) or not shape:
             raise ValueError(f"shape: expected (m,) or (height, width, channels), got {shape!r}")

@@ -93,6 +93,7 @@ class GaussianAutoregressive(Flow):
     """
 
     transformer = Affine()
+    jacobian = "triangular"
 
     def __init__(self, dim, hidden=(64, 64), activation="relu", order=None, rng=None, dtype=np.float64, transformer=None):
         dim = as_count(dim, "dim", minimum=1)

@@ -69,6 +69,8 @@ class Conv1x1(Flow):
     (array([3., 1.]), True)
     """
 
+    jacobian = "block diagonal"
+
     def __init__(self, shape, kind="plu", rng=None, dtype=np.float64, linear=None):
         shape = as_image_shape(shape)
         if linear is None:

@@ -78,6 +78,7 @@ class Coupling(Flow):
 
     transformer = Affine()
     passes = (1, 1)
+    jacobian = "block triangular"
 
     def __init__(self, dim, hidden=(64, 64), activation="relu", swap=False, rng=None, dtype=np.float64,
                  transformer=None):

@@ -47,6 +47,8 @@ class Standardize(Flow):
     (array([[2.]]), array([-0.69314718]))
     """
 
+    jacobian = "diagonal"
+
     def __init__(self, mean, scale, dtype=np.float64):
         mean = as_batch(mean, (), np.float64, "mean", finite=True, real=True)
         scale = as_batch(scale, (), np.float64, "scale", finite=True, real=True)
@@ -143,6 +145,8 @@ class Diagonal(LinearMap):
     >>> z, log_det
     (array([[ 6., -4.]]), array([0.69314718]))
     """
+
+    jacobian = "diagonal"
 
     def __init__(self, dim, W=None, signs=None, dtype=np.float64):
         signs = as_signs(signs, dim)

@@ -103,6 +103,8 @@ class MaskedConv(Flow):
     array([ 1., 12., 23.])
     """
 
+    jacobian = "triangular"
+
     def __init__(self, shape, kernel_size=3, reverse=False, rng=None, dtype=np.float64):
         shape, self.reverse = as_image_shape(shape), bool(reverse)
         self.kernel_size = as_count(kernel_size, "kernel_size", minimum=1)

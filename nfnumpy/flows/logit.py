@@ -61,6 +61,8 @@ class Logit(Flow):
     (array([-2.9444,  0.    ,  2.9444]), array([2.2485, 0.5878, 2.2485]))
     """
 
+    jacobian = "diagonal"
+
     def __init__(self, shape, alpha=0.05, grey_levels=1, dtype=np.float64):
         as_number(grey_levels, "grey_levels", "a positive number", lambda number: number > 0)
         self.alpha = as_number(alpha, "alpha", "a number between 0 and 1/2", lambda number: 0 < number < 0.5)

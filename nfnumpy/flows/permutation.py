@@ -40,6 +40,8 @@ class Permutation(Flow):
     (array([[30., 10., 20.]]), array([0.]))
     """
 
+    jacobian = "permutation"
+
     def __init__(self, perm, dtype=np.float64):
         perm = as_permutation(perm, "perm")
         super().__init__((len(perm),), constants={"perm": perm, "inverse_perm": np.argsort(perm)}, dtype=dtype)

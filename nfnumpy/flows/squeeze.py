@@ -49,6 +49,8 @@ class Squeeze(Flow):
     (array([2., 3., 6., 7.]), array([0.]))
     """
 
+    jacobian = "permutation"
+
     def __init__(self, shape, order="pixel", dtype=np.float64):
         height, width, channels = as_image_shape(shape)
         if height % 2 or width % 2:

@@ -67,6 +67,8 @@ class Triangular(LinearMap):
     (array([[2., 2.]]), True)
     """
 
+    jacobian = "triangular"
+
     def __init__(self, dim, lower=True, W=None, signs=None, dtype=np.float64):
         signs = as_signs(signs, dim)
         W, self.lower = np.diag(signs) if W is None else as_matrix(W, dim), bool(lower)
