@@ -44,8 +44,8 @@ class RationalQuadratic(Transformer):
         a = h (s - d_k) + y (d_{k+1} + d_k - 2 s),      b = h d_k - y (d_{k+1} + d_k - 2 s),        c = -s y
         xi = 2 c / (-b - sqrt(b^2 - 4 a c))
 
-    the form of the root that stays exact when a is zero. Its adjoint is that of S at x, by the implicit function theorem:
-    with L = log dz/dx and loss gradients gx of x and gl of log_det_g = -L, differentiating z = S(x; p) gives
+    the form of the root that stays exact when a is zero. Its adjoint is that of S at x, by the implicit function
+    theorem: with L = log dz/dx and loss gradients gx of x and gl of log_det_g = -L, differentiating z = S(x; p) gives
     dx = (dz - S_p dp) / S', and so::
 
         v = (gx - gl L_x) / S',         dl/dz = v,          dl/dp = -(v S_p + gl L_p)
@@ -94,7 +94,7 @@ class RationalQuadratic(Transformer):
 
         def vjp(grad_z, grad_log_det):
             grad = np.where(inside, grad_z, 0)
-            grad_slope = np.where(inside, per_sample(grad_log_det, x), 0)
+            grad_slope = inside * per_sample(grad_log_det, x)
             grad_N = grad * h / D                                # z = z_k + h N / D
             grad_D = -grad * h * N / D ** 2 - 2 * grad_slope / D  # log slope = 2 log s + log M - 2 log D
             grad_M = grad_slope / M

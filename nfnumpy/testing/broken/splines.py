@@ -42,9 +42,10 @@ class NoWidthSpline(RationalQuadratic):
         return (z, log_det - np.where(inside, np.log(h / w), 0).sum(axis=-1)), vjp
 
 
-@exhibit("other transformers", bending, "check_log_det", "check_log_det: forward", broken=with_transformer(NoWidthSpline))
+@exhibit("other transformers", bending, "check_log_det", "check_log_det: forward",
+         broken=with_transformer(NoWidthSpline))
 class SlopeInUnitsOfBins(Flow):
-    """d(z / h) / d(x / w), the slope in units of the bin, for dz/dx: log(h / w) is missing where a bin is not square."""
+    """d(z / h) / d(x / w), the slope in units of the bin, for dz/dx: log(h / w) is missing."""
 
 
 class StraightSpline(RationalQuadratic):
@@ -57,7 +58,8 @@ class StraightSpline(RationalQuadratic):
         return (np.where(abs(z.real) < self.bound, x_k + w * (z - z_k) / h, x), log_det), vjp
 
 
-@exhibit("other transformers", bending, "check_invertible", "inverse(forward(.))", broken=with_transformer(StraightSpline))
+@exhibit("other transformers", bending, "check_invertible", "inverse(forward(.))",
+         broken=with_transformer(StraightSpline))
 class InvertsStraightLines(Flow):
     """The inverse interpolates linearly between the knots, where the forward direction bends."""
 
