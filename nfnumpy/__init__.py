@@ -9,6 +9,7 @@ from nfnumpy import datasets, energies, targets, testing
 from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
 from nfnumpy.distributions import Gaussian, StandardNormal
 from nfnumpy.divergences import forward_kl, negative_log_likelihood, reverse_kl
+from nfnumpy.estimator import FlowDensity
 from nfnumpy.flow import Composition, Flow, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Additive, Affine, Conv1x1, Coupling, Dense, Diagonal, EmergingConv,
                            GaussianAutoregressive, MaskedConv, Permutation, Planar, Radial, RationalQuadratic,
@@ -22,7 +23,7 @@ from nfnumpy.training import History, fit
 
 __version__ = "0.1.0"
 __all__ = ["ActNorm", "Adam", "Additive", "Affine", "AutoregressiveCNN", "AutoregressiveMLP", "Composition", "Conv1x1", "Coupling",
-           "Dense", "Diagonal", "EmergingConv", "Flow", "Gaussian", "GaussianAutoregressive", "GreyImageFlow", "History",
+           "Dense", "Diagonal", "EmergingConv", "Flow", "FlowDensity", "Gaussian", "GaussianAutoregressive", "GreyImageFlow", "History",
            "Inverse", "MADE", "MLP", "MaskedConv", "NormalizingFlow", "PLU", "Permutation", "Planar", "QR",
            "Radial", "RationalQuadratic", "StandardNormal", "Standardize", "Transformer", "Triangular", "bits_per_dim", "datasets", "energies", "fit", "forward_kl", "glow", "iaf",
            "linear", "load", "maf", "negative_log_likelihood", "realnvp", "realnvp_image", "reverse_kl", "save", "targets",

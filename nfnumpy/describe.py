@@ -17,7 +17,7 @@ class Row(NamedTuple):
     depth : int
         0 is the model's flow, 1 its steps, and so on.
     layer : str
-        The class; ``Inverse(...)`` around the class for a flow read backwards. Steps are counted from 1, as on the slides.
+        The class, in ``Inverse(...)`` if the flow is read backwards. Steps are counted from 1, as on the slides.
     x_shape, z_shape : tuple of int
         Shapes of one sample before and after.
     n_params : int
@@ -100,4 +100,5 @@ def _title(model):
 
 def _cells(row, indent):
     shapes = " -> ".join(" x ".join(map(str, shape)) for shape in (row.x_shape, row.z_shape))
-    return (indent * row.depth + row.layer, shapes, f"{row.n_params:,}", row.jacobian, str(row.forward), str(row.inverse))
+    numbers = f"{row.n_params:,}", str(row.forward), str(row.inverse)
+    return indent * row.depth + row.layer, shapes, numbers[0], row.jacobian, *numbers[1:]

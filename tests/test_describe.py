@@ -69,7 +69,7 @@ def test_no_flow_has_more_structure_than_it_states(name):
     J = matrix(flow, 1)
     for other in finer.get(flow.jacobian, ["permutation", "diagonal"]):
         assert not fits(other, J, flow), other
-    if flow.jacobian == "full":                                  # triangular in no order: some coordinates move each other
+    if flow.jacobian == "full":                                  # triangular in no order
         paths = np.linalg.matrix_power((np.abs(J) > 1e-12) & ~np.eye(len(J), dtype=bool), len(J))
         assert paths.any()
 
@@ -101,7 +101,8 @@ def test_rows_follow_the_samples_through_the_flow(name):
                     assert getattr(row, value) == sum(getattr(step, value) for step in below)
                 assert [int(step.layer.split()[0]) for step in below] == list(range(1, len(below) + 1))
             if below and "MultiScale" not in row.layer:          # there, a part leaves between the levels
-                assert [row.x_shape, *(step.z_shape for step in below)] == [*(step.x_shape for step in below), row.z_shape]
+                before, after = [step.x_shape for step in below], [step.z_shape for step in below]
+                assert [row.x_shape, *after] == [*before, row.z_shape]
         assert (table[0].n_params, (table[0].forward, table[0].inverse)) == (flow.n_params, flow.passes)
 
 
@@ -131,7 +132,8 @@ class Cells(html.parser.HTMLParser):
             self.cells[-1] += data
 
 
-@pytest.mark.parametrize("build", [lambda: nf.glow((4, 4, 1), 2, 1, 4, grey_levels=17, rng=0), lambda: nf.iaf(3, 2, rng=0)])
+@pytest.mark.parametrize("build", [lambda: nf.glow((4, 4, 1), 2, 1, 4, grey_levels=17, rng=0),
+                                   lambda: nf.iaf(3, 2, rng=0)])
 def test_the_notebook_shows_what_print_shows(build):
     model, page = build(), Cells()
     page.feed(model._repr_html_())
