@@ -50,8 +50,8 @@ class FlowDensity:
 
     Notes
     -----
-    `score` is the mean log-density of a row, as GaussianMixture's is; KernelDensity's is the sum over the rows. Means can
-    be compared between folds of different sizes. `sample` returns the rows alone, as KernelDensity's does.
+    `score` is the mean log-density of a row, as GaussianMixture's is; KernelDensity's is the sum over the rows. Means
+    can be compared between folds of different sizes. `sample` returns the rows alone, as KernelDensity's does.
 
     Inside a pipeline the units are those that the step before gives: behind a StandardScaler, say, log-densities are
     larger by the sum of the logarithms of its scales.

@@ -188,7 +188,8 @@ def test_lists_whole_numbers_and_frames_are_rows():
 
 
 BAD_ROWS = {"one axis": (np.arange(5.0), r"expected a batch of shape \(n, m\)"), 
-            "text": ([["a"], ["b"]], "real numbers"), "NaN": ([[0.0], [math.nan]], "finite numbers"), "complex": ([[1j], [2.0]], "real numbers"),
+            "text": ([["a"], ["b"]], "real numbers"), "complex": ([[1j], [2.0]], "real numbers"),
+            "NaN": ([[0.0], [math.nan]], "finite numbers"),
             "one row": ([[1.0, 2.0]], "at least two rows"),
             "constant": ([[1.0, 2.0], [3.0, 2.0]], "the first of them 1"),
             "named": (Frame([[1.0, 2.0], [3.0, 2.0]], ["a", "b"]), "the first of them 'b'")}
