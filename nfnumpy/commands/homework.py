@@ -16,10 +16,11 @@ CHECK_SEED = 0
 
 
 def add_arguments(parser):
+    """The tasks new, check and grade, each with its options."""
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
     new = tasks.add_parser("new", help="write the exercises of a pack into a folder")
     new.add_argument("folder", metavar="DIR")
-    new.add_argument("--pack", default="week", help="classroom, week or vjp (default %(default)s)")
+    new.add_argument("--pack", default="week", help="classroom, week, vjp, images or explore (default %(default)s)")
     new.add_argument("--variant", type=common.count(0), default=0, metavar="N",
                      help="another convention than the slides', so that a copied answer fails (default 0, the slides')")
     new.add_argument("--notebook", action="store_true", help="one Jupyter notebook instead of files")
@@ -45,6 +46,7 @@ def add_arguments(parser):
 
 
 def run(args):
+    """Run the task; its exit status."""
     return args.task(args)
 
 

@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 
-from nfnumpy.arrays import as_count, per_sample, sum_event
+from nfnumpy.arrays import as_count, as_number, per_sample, sum_event
 from nfnumpy.flows.transformers import Transformer
 
 
@@ -70,9 +70,7 @@ class RationalQuadratic(Transformer):
         self.bins = as_count(bins, "bins", minimum=1)
         if self.bins > 500:
             raise ValueError(f"bins: expected at most 500, got {bins}")
-        if not (math.isfinite(bound) and bound > 0):
-            raise ValueError(f"bound: expected a positive finite number, got {bound!r}")
-        self.bound = float(bound)
+        self.bound = as_number(bound, "bound", "a positive finite number", lambda number: number > 0)
         self.n_params = 3 * self.bins - 1
         self.shift = math.log(math.expm1(1 - self.smallest))     # c_0: softplus(c_0) = 1 - m
 
@@ -94,17 +92,22 @@ class RationalQuadratic(Transformer):
 
         def vjp(grad_z, grad_log_det):
             grad = np.where(inside, grad_z, 0)
-            grad_slope = inside * per_sample(grad_log_det, x)
-            grad_N = grad * h / D                                # z = z_k + h N / D
-            grad_D = -grad * h * N / D ** 2 - 2 * grad_slope / D  # log slope = 2 log s + log M - 2 log D
-            grad_M = grad_slope / M
+            grad_slope = inside * per_sample(grad_log_det, x)    # of log slope = 2 log s + log M - 2 log D
+            grad_N = grad * h / D                                # dz/dN = h / D, from z = z_k + h N / D
+            grad_D = -grad * h * N / D ** 2 - 2 * grad_slope / D  # dz/dD = -h N / D^2, dlog slope/dD = -2 / D
+            grad_M = grad_slope / M                              # dlog slope/dM = 1 / M
+            # dN/dq = d_k, dD/dq = d_{k+1} + d_k - 2 s, dM/dq = 2 s
             grad_q = grad_N * d0 + grad_D * (d1 + d0 - 2 * s) + grad_M * 2 * s
+            # dN/dxi = 2 s xi, dM/dxi = 2 d_{k+1} xi - 2 d_k (1 - xi), dq/dxi = 1 - 2 xi
             grad_xi = grad_N * 2 * s * xi + grad_M * 2 * (d1 * xi - d0 * (1 - xi)) + grad_q * (1 - 2 * xi)
+            # dN/ds = xi^2, dD/ds = 1 - 2 q, dM/ds = 2 q, dlog slope/ds = 2 / s
             grad_s = grad_N * xi ** 2 + grad_D * (1 - 2 * q) + grad_M * 2 * q + 2 * grad_slope / s
+            # xi = (x - x_k) / w and s = h / w;
+            # dN/dd_k = dD/dd_k = dD/dd_{k+1} = q, dM/dd_k = (1 - xi)^2, dM/dd_{k+1} = xi^2
             grad_params = knots_vjp(
                 k, x=-grad_xi / w, z=grad, w=-(grad_xi * xi + grad_s * s) / w, h=grad * N / D + grad_s / w,
                 d0=(grad_N + grad_D) * q + grad_M * (1 - xi) ** 2, d1=grad_D * q + grad_M * xi ** 2)
-            return np.where(inside, grad_xi / w, grad_z), grad_params
+            return np.where(inside, grad_xi / w, grad_z), grad_params    # outside z = x
 
         return (z, sum_event(log_slope)), vjp
 
@@ -116,6 +119,7 @@ class RationalQuadratic(Transformer):
         s, y = h / w, np.where(inside, z - z_k, 0.5 * h)
         a = h * (s - d0) + y * (d1 + d0 - 2 * s)
         b = h * d0 - y * (d1 + d0 - 2 * s)
+        # xi = 2 c / (-b - sqrt(b^2 - 4 a c)) with c = -s y
         xi = 2 * s * y / (b + np.sqrt(b ** 2 + 4 * a * s * y))
         x = np.where(inside, x_k + w * xi, z)
         (_, log_det), forward_vjp = self.forward_vjp(x, params)

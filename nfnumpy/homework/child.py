@@ -91,6 +91,7 @@ def parts_of(tree):
 
 
 def main():
+    """Load what the parent sends and answer its calls over the pipe, within the limits of the first argument (JSON)."""
     limits = json.loads(sys.argv[1])
     if os.name == "nt":
         import msvcrt

@@ -77,6 +77,7 @@ def judge_part(exercise, part, answers, variant, seed, credits):
 
 
 def cases_of(exercise, variant, seed):
+    """The exercise's cases, smallest first: the same for the same seed and variant."""
     return list(exercise.cases(np.random.default_rng([seed, variant]), variant))
 
 
@@ -88,6 +89,7 @@ def check_all(exercise, part, answers, cases, variant):
 
 
 def check_one(prop, answers, cases, reference):
+    """The `Result` of one property; `Ended` and EOFError, of a process that is gone, reach the caller."""
     def fails(seen, question=""):
         return Result(prop.name, False, seen, question, case, prop.read, tuple(prop.shows))
 

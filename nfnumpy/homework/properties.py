@@ -80,6 +80,7 @@ def fitted(got, expected, name):
 
 
 def shape_question(got, expected):
+    """What the shape of array `got` asks, beside that of `expected`; an empty text where nothing is known."""
     if got.ndim and not expected.ndim:
         return "One number is asked for: of what is it the sum, or the mean?"
     if expected.ndim and not got.ndim:

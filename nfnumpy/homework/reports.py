@@ -21,6 +21,7 @@ def rows_of(graded):
 
 
 def part_record(verdict, points):
+    """One part's verdict as plain values: points, state, properties that failed, the reason."""
     return {"points": round(verdict.credit * points, 2), "of": points, "state": verdict.state, "held": verdict.held,
             "properties": len(verdict.results),
             "failed": [result.name for result in verdict.results if not result.holds],
@@ -49,6 +50,7 @@ def safe_cell(text):
 
 
 def as_json(rows, pack, seed):
+    """All rows with pack, variant and seed, as the JSON text that `--only` goes on from."""
     return json.dumps({"pack": pack.name, "version": pack.version, "variant": pack.variant, "seed": seed,
                        "of": pack.total, "submissions": rows}, ensure_ascii=False, indent=1) + "\n"
 

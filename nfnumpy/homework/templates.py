@@ -37,10 +37,12 @@ def notebook(pack):
 
 
 def markdown(text):
+    """A notebook's Markdown cell, format 4."""
     return {"cell_type": "markdown", "metadata": {}, "source": text.splitlines(keepends=True)}
 
 
 def code(text):
+    """A notebook's code cell, format 4, not yet run."""
     return {"cell_type": "code", "execution_count": None, "metadata": {}, "outputs": [],
             "source": text.rstrip("\n").splitlines(keepends=True)}
 
