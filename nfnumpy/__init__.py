@@ -13,7 +13,7 @@ from nfnumpy.estimator import FlowDensity
 from nfnumpy.flow import Composition, Flow, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Additive, Affine, Conv1x1, Coupling, Dense, Diagonal, EmergingConv,
                            GaussianAutoregressive, MaskedConv, Permutation, Planar, Radial, RationalQuadratic,
-                           Standardize, Transformer, Triangular)
+                           Standardize, Transformer, Triangular, one_hot)
 from nfnumpy.image_models import GreyImageFlow, bits_per_dim, glow, realnvp_image
 from nfnumpy.model import NormalizingFlow, iaf, linear, maf, realnvp
 from nfnumpy.nets import MADE, MLP
@@ -26,5 +26,5 @@ __all__ = ["ActNorm", "Adam", "Additive", "Affine", "AutoregressiveCNN", "Autore
            "Dense", "Diagonal", "EmergingConv", "Flow", "FlowDensity", "Gaussian", "GaussianAutoregressive", "GreyImageFlow", "History",
            "Inverse", "MADE", "MLP", "MaskedConv", "NormalizingFlow", "PLU", "Permutation", "Planar", "QR",
            "Radial", "RationalQuadratic", "StandardNormal", "Standardize", "Transformer", "Triangular", "bits_per_dim", "datasets", "energies", "fit", "forward_kl", "glow", "iaf",
-           "linear", "load", "maf", "negative_log_likelihood", "realnvp", "realnvp_image", "reverse_kl", "save", "targets",
+           "linear", "load", "maf", "negative_log_likelihood", "one_hot", "realnvp", "realnvp_image", "reverse_kl", "save", "targets",
            "testing"]

@@ -105,7 +105,7 @@ def bits_per_dim(model, images, rng):
 
 
 def glow(shape, levels=2, steps=4, width=64, grey_levels=None, alpha=0.05, activation="relu", rng=None,
-         dtype=np.float64):
+         dtype=np.float64, context=0):
     """Glow: at each level a squeeze, then `steps` of ActNorm, 1x1 convolution and channelwise coupling.
 
     After every level but the last, half of the channels leave for the base density.
@@ -125,6 +125,9 @@ def glow(shape, levels=2, steps=4, width=64, grey_levels=None, alpha=0.05, activ
     activation : {"relu", "tanh"}
     rng : None, int or Generator
     dtype : numpy dtype
+    context : int
+        k, for a conditional density p(x | c), of digits given their class for instance: every coupling network sees the
+        k values of c as constant channels, see `NormalizingFlow.given`.
 
     Returns
     -------
@@ -133,7 +136,7 @@ def glow(shape, levels=2, steps=4, width=64, grey_levels=None, alpha=0.05, activ
     Raises
     ------
     ValueError
-        For sizes below 1, or a shape that cannot be squeezed `levels` times.
+        For sizes below 1, a negative context, or a shape that cannot be squeezed `levels` times.
 
     References
     ----------
@@ -156,14 +159,15 @@ def glow(shape, levels=2, steps=4, width=64, grey_levels=None, alpha=0.05, activ
         flows = [Squeeze(shape, dtype=dtype)]
         shape = flows[0].z_shape
         for _ in range(steps):
-            flows += [ActNorm(shape, dtype), Conv1x1(shape, "plu", rng, dtype), ImageCoupling(shape, net, "channel")]
+            flows += [ActNorm(shape, dtype), Conv1x1(shape, "plu", rng, dtype),
+                      ImageCoupling(shape, net, "channel", context=context)]
         scales.append(Composition(flows))
         shape = (*shape[:2], shape[2] - shape[2] // 2)           # the rest leaves
     return _image_model(MultiScale(scales), grey_levels, alpha)
 
 
 def realnvp_image(shape, couplings=4, blocks=2, width=32, grey_levels=None, alpha=0.05, activation="relu", rng=None,
-                  dtype=np.float64):
+                  dtype=np.float64, context=0):
     """RealNVP on images: checkerboard couplings, channelwise ones on the squeezed image, checkerboard ones again.
 
     Each coupling is followed by an ActNorm, and the roles of its two parts swap from layer to layer.
@@ -176,7 +180,7 @@ def realnvp_image(shape, couplings=4, blocks=2, width=32, grey_levels=None, alph
         Coupling layers in each of the three stages.
     blocks, width : int
         Residual blocks and channels of each network, see `nfnumpy.nets.resnet.residual_net`.
-    grey_levels, alpha, activation, rng, dtype
+    grey_levels, alpha, activation, rng, dtype, context
         See `glow`.
 
     Returns
@@ -186,7 +190,7 @@ def realnvp_image(shape, couplings=4, blocks=2, width=32, grey_levels=None, alph
     Raises
     ------
     ValueError
-        For sizes below 1, or an odd height or width.
+        For sizes below 1, a negative context, or an odd height or width.
 
     References
     ----------
@@ -207,7 +211,7 @@ def realnvp_image(shape, couplings=4, blocks=2, width=32, grey_levels=None, alph
 
     def stage(shape, partition):
         return [flow for k in range(couplings)
-                for flow in (ImageCoupling(shape, net, partition, swap=k % 2 == 1), ActNorm(shape, dtype))]
+                for flow in (ImageCoupling(shape, net, partition, swap=k % 2 == 1, context=context), ActNorm(shape, dtype))]
 
     squeeze = Squeeze(shape, dtype=dtype)
     flow = Composition([*stage(shape, "checkerboard"), squeeze, *stage(squeeze.z_shape, "channel"),

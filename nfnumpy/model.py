@@ -92,6 +92,25 @@ class NormalizingFlow:
         z = self.base.sample(as_count(n, "n"), as_rng(rng)).astype(self.flow.dtype, copy=False)
         return self.flow.inverse(z * temperature)[0]
 
+    def given(self, c):
+        """The model p(x | c) of a batch of contexts: the same theta, row i of x belonging to row i of c ``(n, k)``.
+
+        A c of one row serves any number of rows. ValueError for another shape, and for a model that takes no context.
+
+        >>> import nfnumpy as nf
+        >>> model = nf.maf(dim=2, context=3, rng=0)                  # p(x | c) with c one of three classes, say
+        >>> model.given(nf.one_hot([0, 2], 3)).log_prob([[1.0, 2.0], [3.0, 4.0]]).shape
+        (2,)
+        >>> model.given(nf.one_hot([2], 3)).sample(5, rng=0).shape   # five samples of the class 2
+        (5, 2)
+        """
+        flow = self.flow.given(c)
+        if flow is self.flow:
+            raise ValueError("c: expected no context, since the model takes none; build it with context=k")
+        other = object.__new__(type(self))
+        other.__dict__.update({**self.__dict__, "flow": flow})
+        return other
+
     def initialize(self, x):
         """Data-dependent initialisation on a batch of training rows; `fit` calls it before the first step."""
         self.flow.initialize(self._as_data(x))
@@ -135,7 +154,8 @@ class NormalizingFlow:
         return as_html(self)
 
 
-def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine"):
+def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine",
+        context=0):
     """A masked autoregressive flow: `steps` Gaussian autoregressive layers, the order reversed between them.
 
     Parameters
@@ -149,6 +169,8 @@ def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
     transformer : {"affine", "additive", "spline"} or Transformer
         How a coordinate moves: Gaussian conditionals, a shift (NICE), or a rational-quadratic spline, for which data
         should be standardised; ``RationalQuadratic(bins, bound)`` sets its bins.
+    context : int
+        k, for a conditional density p(x | c): every conditioner sees the k values of c, see `NormalizingFlow.given`.
 
     Returns
     -------
@@ -157,7 +179,7 @@ def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
     Raises
     ------
     ValueError
-        For a size below 1 or an unknown activation, dtype or transformer.
+        For a size below 1, a negative context, or an unknown activation, dtype or transformer.
 
     References
     ----------
@@ -168,10 +190,11 @@ def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
     >>> maf(dim=2, steps=5, rng=0).sample(3, rng=0).shape
     (3, 2)
     """
-    return _autoregressive_stack(lambda layer: layer, dim, steps, hidden, activation, rng, dtype, transformer)
+    return _autoregressive_stack(lambda layer: layer, dim, steps, hidden, activation, rng, dtype, transformer, context)
 
 
-def iaf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine"):
+def iaf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine",
+        context=0):
     """An inverse autoregressive flow: `maf` with every layer read backwards, fast to sample and slow to score.
 
     Parameters and result are those of `maf`. Each layer is ``Inverse(GaussianAutoregressive(...))``: its mu and sigma
@@ -186,20 +209,22 @@ def iaf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
     >>> iaf(dim=3, steps=1, rng=0).flow.passes, maf(dim=3, steps=1, rng=0).flow.passes
     ((3, 1), (1, 3))
     """
-    return _autoregressive_stack(Inverse, dim, steps, hidden, activation, rng, dtype, transformer)
+    return _autoregressive_stack(Inverse, dim, steps, hidden, activation, rng, dtype, transformer, context)
 
 
-def _autoregressive_stack(turn, dim, steps, hidden, activation, rng, dtype, transformer):
+def _autoregressive_stack(turn, dim, steps, hidden, activation, rng, dtype, transformer, context):
     rng, flows = as_rng(rng), []
     given = None if transformer == "affine" else transformer     # what a layer has anyway need not be saved
     for k in range(as_count(steps, "steps", minimum=1)):
         if k:
             flows.append(Permutation.reversing(dim, dtype))
-        flows.append(turn(GaussianAutoregressive(dim, hidden, activation, rng=rng, dtype=dtype, transformer=given)))
+        flows.append(turn(GaussianAutoregressive(dim, hidden, activation, rng=rng, dtype=dtype, transformer=given,
+                                                 context=context)))
     return NormalizingFlow(Composition(flows))
 
 
-def realnvp(dim, steps=8, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine"):
+def realnvp(dim, steps=8, hidden=(64, 64), activation="relu", rng=None, dtype=np.float64, transformer="affine",
+            context=0):
     """RealNVP on vectors: `steps` affine coupling layers whose halves swap roles from layer to layer.
 
     Parameters and result are those of `maf`. With dim = 1 every layer is an elementwise affine map.
@@ -216,7 +241,7 @@ def realnvp(dim, steps=8, hidden=(64, 64), activation="relu", rng=None, dtype=np
     rng = as_rng(rng)
     return NormalizingFlow(Composition([
         Coupling(dim, hidden, activation, swap=k % 2 == 1, rng=rng, dtype=dtype,
-                 transformer=None if transformer == "affine" else transformer)
+                 transformer=None if transformer == "affine" else transformer, context=context)
         for k in range(as_count(steps, "steps", minimum=1))]))
 
 

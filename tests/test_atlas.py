@@ -142,8 +142,8 @@ def conditioner(flow, sheet):
             net = nets[np.result_type(theta, x).kind]
             net.theta = theta
             if partition is None:
-                return net.vjp(x[None])[0][0, :, index]
-            out, _ = net.vjp(x.reshape(partition.split(np.zeros((1, *flow.x_shape)))[0].shape))
+                return net.vjp(flow.beside_context(x[None]))[0][0, :, index]
+            out, _ = net.vjp(flow.beside_context(x.reshape(partition.split(np.zeros((1, *flow.x_shape)))[0].shape)))
             return partition.restrict(split_params(out, 2))[0, ..., index].ravel()
         return of
 
@@ -364,7 +364,7 @@ def test_the_page_is_complete():
     """Every Flow of nfnumpy.flow and nfnumpy.flows has a section, and every section the rows of its kind."""
     modules = [importlib.import_module(f"nfnumpy.flows.{info.name}") for info in pkgutil.iter_modules(flows.__path__)]
     found = {value for module in [nf.flow, *modules] for value in vars(module).values()
-             if isinstance(value, type) and issubclass(value, Flow) and value is not Flow}
+             if isinstance(value, type) and issubclass(value, Flow)} - {Flow, flows.ConditionalFlow}
     assert found <= set(LAYERS)
     for cls in LAYERS:
         labels = atlas.NET_LABELS if cls in NETS else atlas.FLOW_LABELS

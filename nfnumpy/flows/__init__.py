@@ -1,6 +1,7 @@
 """The flows of the lecture, one idea a file: `nfnumpy.flow.Flow` is the contract that each of them keeps."""
 from nfnumpy.flows.actnorm import ActNorm
 from nfnumpy.flows.autoregressive import GaussianAutoregressive
+from nfnumpy.flows.conditional import ConditionalFlow, one_hot
 from nfnumpy.flows.conv1x1 import Conv1x1
 from nfnumpy.flows.coupling import Coupling
 from nfnumpy.flows.dense import Dense
@@ -19,6 +20,6 @@ from nfnumpy.flows.squeeze import Squeeze
 from nfnumpy.flows.transformers import Additive, Affine, Transformer
 from nfnumpy.flows.triangular import Triangular
 
-__all__ = ["ActNorm", "Additive", "Affine", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv",
+__all__ = ["ActNorm", "Additive", "Affine", "ConditionalFlow", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv",
            "GaussianAutoregressive", "ImageCoupling", "Logit", "MaskedConv", "MultiScale", "PLU", "Permutation", "Planar", "QR",
-           "Radial", "RationalQuadratic", "Squeeze", "Standardize", "Transformer", "Triangular"]
+           "Radial", "RationalQuadratic", "Squeeze", "Standardize", "Transformer", "Triangular", "one_hot"]

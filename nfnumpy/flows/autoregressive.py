@@ -2,15 +2,13 @@
 import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
-from nfnumpy.flow import Flow
-from nfnumpy.flows.named_transformers import as_transformer
+from nfnumpy.flows.conditional import ConditionalFlow
 from nfnumpy.flows.permutation import as_order
-from nfnumpy.flows.transformers import Affine
 from nfnumpy.nets import MADE
 from nfnumpy.nets.by_degree import ByDegree
 
 
-class GaussianAutoregressive(Flow):
+class GaussianAutoregressive(ConditionalFlow):
     """z_j = (x_j - mu_j(x_{1:j-1})) / sigma_j(x_{1:j-1}): a masked autoregressive conditioner, an affine transformer.
 
     For one sample, as on the slides::
@@ -56,11 +54,14 @@ class GaussianAutoregressive(Flow):
     transformer : {"affine", "additive", "spline"} or Transformer, optional
         How each coordinate moves, given its parameters; the formulas above are those of the affine one. With another one
         the conditionals are no longer Gaussian.
+    context, c
+        k, the number of context values, and optionally the context: see `ConditionalFlow`. mu_j and sigma_j are then
+        functions of c and x_{1:j-1}: in MADE the values of c are inputs of degree 0, which every output may see.
 
     Raises
     ------
     ValueError
-        For dim < 1, an unknown activation or transformer, or an order that is not a permutation.
+        For dim < 1, an unknown activation or transformer, an order that is not a permutation, or a context without c.
 
     Notes
     -----
@@ -92,18 +93,19 @@ class GaussianAutoregressive(Flow):
     ((5, 3), (5,), (1, 3))
     """
 
-    transformer = Affine()
     jacobian = "triangular"
 
-    def __init__(self, dim, hidden=(64, 64), activation="relu", order=None, rng=None, dtype=np.float64, transformer=None):
+    def __init__(self, dim, hidden=(64, 64), activation="relu", order=None, rng=None, dtype=np.float64, transformer=None,
+                 context=0, c=None):
         dim = as_count(dim, "dim", minimum=1)
         rng = as_rng(rng)
-        if transformer is not None:
-            self.transformer = as_transformer(transformer)
         order = as_order(order, dim, rng)
         degrees = np.argsort(order) + 1                          # place of each coordinate in the order, from 1
-        net = MADE(degrees, hidden, self.transformer.n_params, activation, rng, dtype)
-        super().__init__((dim,), children={"net": net}, constants={"order": order}, dtype=dtype)
+
+        def build_net(k, n_params):
+            return MADE([0] * k + degrees.tolist(), hidden, n_params, activation, rng, dtype)    # degree 0: seen by all
+
+        super().__init__((dim,), build_net, transformer, context, c, {"order": order}, dtype)
 
     @property
     def passes(self):
@@ -117,7 +119,7 @@ class GaussianAutoregressive(Flow):
         """
         if not hasattr(self.transformer, "mu_and_log_sigma"):
             raise TypeError(f"conditionals: expected a flow with the affine transformer, got one with {self.transformer!r}")
-        return self.transformer.mu_and_log_sigma(self.net.vjp(self.as_x(x))[0])
+        return self.transformer.mu_and_log_sigma(self.net.vjp(self.beside_context(self.as_x(x)))[0])
 
     def forward_vjp(self, x):
         """``(z, log_det), vjp``: MADE gives all mu_j and log sigma_j in one pass."""
@@ -125,13 +127,13 @@ class GaussianAutoregressive(Flow):
         return (z, log_det), vjp
 
     def _forward_vjp(self, x):
-        params, net_vjp = self.net.vjp(x)                        # mu_j, r_j from x_{1:j-1}
+        params, net_vjp = self.net.vjp(self.beside_context(x))   # mu_j, r_j from c and x_{1:j-1}
         (z, log_det), transformer_vjp = self.transformer.forward_vjp(x, params)
 
         def vjp(grad_z, grad_log_det, out=None):
             grad_x, grad_params = transformer_vjp(grad_z, grad_log_det)
             grad_through_net, grad_theta = net_vjp(grad_params, out)
-            return grad_x + grad_through_net, grad_theta             # x_j moves z_j itself, and every later mu and sigma
+            return grad_x + grad_through_net[:, self.context:], grad_theta   # x_j moves z_j itself, and every later mu and sigma
 
         return (z, log_det), vjp, transformer_vjp
 
@@ -145,6 +147,7 @@ class GaussianAutoregressive(Flow):
     def _inverse(self, z):
         x, log_det = np.empty_like(z), np.zeros(len(z), z.dtype)
         sweep, params = ByDegree(self.net, len(z), z.dtype), []
+        sweep.set_input(0, self.beside_context(z)[:, :self.context])
         for d, j in enumerate(self.order):
             params.append(sweep.params_after(d)[:, None, :])     # mu_j, r_j from x_{1:j-1}
             (x_j, log_det_j), _ = self.transformer.inverse_vjp(z[:, [j]], params[d])
@@ -161,7 +164,7 @@ class GaussianAutoregressive(Flow):
         z = self.as_z(z)
         x = np.zeros_like(z)
         for j in self.order:
-            params, _ = self.net.vjp(x)
+            params, _ = self.net.vjp(self.beside_context(x))
             (candidate, log_det), _ = self.transformer.inverse_vjp(z, params)
             x[:, j] = candidate[:, j]                            # x_j = sigma_j(x_{1:j-1}) z_j + mu_j(x_{1:j-1})
         return x, log_det
@@ -207,6 +210,5 @@ class GaussianAutoregressive(Flow):
         return (x, log_det), vjp
 
     def config(self):
-        own = {"transformer": self.transformer} if "transformer" in self.__dict__ else {}
         return {"dim": len(self.order), "hidden": self.net.sizes[1:-1], "activation": self.net.activation.__name__,
-                "order": self.order, **own}
+                "order": self.order, **super().config()}

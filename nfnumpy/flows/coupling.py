@@ -2,15 +2,13 @@
 import numpy as np
 
 from nfnumpy.arrays import as_count
-from nfnumpy.flow import Flow
-from nfnumpy.flows.named_transformers import as_transformer
+from nfnumpy.flows.conditional import ConditionalFlow
 from nfnumpy.flows.partitions import Halves
-from nfnumpy.flows.transformers import Affine
 from nfnumpy.nets import MLP
 from nfnumpy.nets.made import join_params, split_params
 
 
-class Coupling(Flow):
+class Coupling(ConditionalFlow):
     """z_1 = x_1, z_2 = (x_2 - mu(x_1)) / sigma(x_1): half of the coordinates set how the other half moves.
 
     For one sample, as on the slides, with x = [x_1, x_2] = [x_{1:d}, x_{d+1:m}] and d = m // 2::
@@ -58,11 +56,14 @@ class Coupling(Flow):
         float64 or float32.
     transformer : {"affine", "additive", "spline"} or Transformer, optional
         How x_2 moves, given its parameters; the formulas above are those of the affine one.
+    context, c
+        k, the number of context values, and optionally the context: see `ConditionalFlow`. mu and sigma are then functions
+        of c and x_1.
 
     Raises
     ------
     ValueError
-        For dim < 1, or an unknown activation or transformer.
+        For dim < 1, an unknown activation or transformer, or a context without c.
 
     References
     ----------
@@ -76,19 +77,19 @@ class Coupling(Flow):
     ((5, 2), (5,), (1, 1))
     """
 
-    transformer = Affine()
     passes = (1, 1)
     jacobian = "block triangular"
 
     def __init__(self, dim, hidden=(64, 64), activation="relu", swap=False, rng=None, dtype=np.float64,
-                 transformer=None):
+                 transformer=None, context=0, c=None):
         dim = as_count(dim, "dim", minimum=1)
-        if transformer is not None:
-            self.transformer = as_transformer(transformer)
         self.partition = Halves(dim, swap)
-        net = MLP(self.partition.n_conditioning, hidden, self.transformer.n_params * self.partition.n_transformed,
-                  activation, rng, dtype)
-        super().__init__((dim,), children={"net": net}, dtype=dtype)
+
+        def build_net(k, n_params):
+            return MLP(k + self.partition.n_conditioning, hidden, n_params * self.partition.n_transformed, activation, rng,
+                       dtype)
+
+        super().__init__((dim,), build_net, transformer, context, c, dtype=dtype)
 
     @property
     def swap(self):
@@ -106,7 +107,7 @@ class Coupling(Flow):
     def _couple(self, transform_vjp, x):
         split, join, restrict = self.partition.split, self.partition.join, self.partition.restrict
         x1, x2 = split(x)
-        out, net_vjp = self.net.vjp(x1)                          # mu(x_1), and r(x_1) of log sigma
+        out, net_vjp = self.net.vjp(self.beside_context(x1))     # mu(x_1), and r(x_1) of log sigma
         params = restrict(split_params(out, self.transformer.n_params))
         (z2, log_det), transformer_vjp = transform_vjp(x2, params)
 
@@ -114,11 +115,11 @@ class Coupling(Flow):
             grad_z1, grad_z2 = split(grad_z)
             grad_x2, grad_params = transformer_vjp(grad_z2, grad_log_det)
             grad_x1, grad_theta = net_vjp(join_params(restrict(grad_params)), out)
+            grad_x1 = grad_x1[..., self.context:]
             return join(grad_z1 + grad_x1, grad_x2), grad_theta  # x_1 reaches z_1 itself, and z_2 through the net
 
         return (join(x1, z2), log_det), vjp
 
     def config(self):
-        own = {"transformer": self.transformer} if "transformer" in self.__dict__ else {}
         return {"dim": self.x_shape[0], "hidden": self.net.sizes[1:-1], "activation": self.net.activation.__name__,
-                "swap": self.swap, **own}
+                "swap": self.swap, **super().config()}

@@ -1,8 +1,7 @@
 """Coupling layers on images: checkerboard and channelwise partitions, convolutional conditioners."""
-from nfnumpy.flow import Flow
+from nfnumpy.flows.conditional import ConditionalFlow
 from nfnumpy.flows.conv1x1 import as_image_shape
 from nfnumpy.flows.coupling import Coupling
-from nfnumpy.flows.named_transformers import as_transformer
 from nfnumpy.flows.partitions import Checkerboard, Halves
 
 PARTITIONS = ("checkerboard", "channel")
@@ -25,11 +24,14 @@ class ImageCoupling(Coupling):
     swap : bool
         Swap the roles of the two parts.
     transformer : {"affine", "additive", "spline"} or Transformer, optional
+    context, c
+        k, the number of context values, and optionally the context: see `ConditionalFlow`. The network sees them as k
+        constant channels in front of those of x_1; c_in counts them.
 
     Raises
     ------
     ValueError
-        For another shape or partition, or a single channel to be split.
+        For another shape or partition, a single channel to be split, or a context without c.
 
     References
     ----------
@@ -45,20 +47,20 @@ class ImageCoupling(Coupling):
     ((2, 3, 5, 1), array([-0., -0.]))
     """
 
-    def __init__(self, shape, net, partition="checkerboard", swap=False, transformer=None):
+    def __init__(self, shape, net, partition="checkerboard", swap=False, transformer=None, context=0, c=None):
         shape = as_image_shape(shape)
         if partition not in PARTITIONS:
             raise ValueError(f"partition: expected one of {', '.join(PARTITIONS)}, got {partition!r}")
         if partition == "channel" and shape[2] < 2:
             raise ValueError(f"shape: expected at least two channels to split, got {shape}; squeeze first")
         self.partition = Checkerboard(shape, swap) if partition == "checkerboard" else Halves(shape[2], swap)
-        if transformer is not None:
-            self.transformer = as_transformer(transformer)
-        if callable(net):
-            net = net(self.partition.n_conditioning, self.transformer.n_params * self.partition.n_transformed)
-        Flow.__init__(self, shape, children={"net": net})
+
+        def build_net(k, n_params):
+            return net(k + self.partition.n_conditioning, n_params * self.partition.n_transformed)
+
+        ConditionalFlow.__init__(self, shape, build_net if callable(net) else lambda k, n_params: net, transformer, context, c)
 
     def config(self):
         kind = "checkerboard" if isinstance(self.partition, Checkerboard) else "channel"
-        own = {"transformer": self.transformer} if "transformer" in self.__dict__ else {}
-        return {"shape": self.x_shape, "net": self.net, "partition": kind, "swap": self.swap, **own}
+        return {"shape": self.x_shape, "net": self.net, "partition": kind, "swap": self.swap,
+                **ConditionalFlow.config(self)}

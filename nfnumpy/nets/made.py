@@ -12,23 +12,26 @@ def hidden_degrees(width, lowest, dim, narrowest=None):
     A unit of degree d may see the inputs of degree up to d. With at least as many units as degrees every degree occurs,
     in every layer, so that input i reaches output j > i through units of degree i: no permitted path is lost (random
     degrees, as in the paper, can lose some). A network whose `narrowest` hidden layer has fewer units than there are
-    degrees uses that layer's degrees in all layers: others would lead nowhere. Sorted degrees make the masks block
-    triangular.
+    degrees uses that layer's degrees in all layers: others would lead nowhere. Degree 0, the units that see a context and
+    nothing else, is always among them: without it x_1's parameters would not see the context. Sorted degrees make the
+    masks block triangular.
 
     >>> hidden_degrees(6, 1, 4)
     array([1, 1, 2, 2, 3, 3])
     >>> hidden_degrees(6, 1, 4, narrowest=2)
     array([1, 1, 1, 3, 3, 3])
+    >>> hidden_degrees(2, 0, 6), hidden_degrees(2, 1, 7)
+    (array([0, 3]), array([2, 5]))
     """
     n_degrees = max(dim - lowest, 1)
     n_used = min(narrowest or width, n_degrees)
-    used = min(lowest, dim - 1) + _spread(n_used, n_degrees)
+    used = min(lowest, dim - 1) + _spread(n_used, n_degrees, first=lowest == 0)
     return used[_spread(width, n_used)]
 
 
-def _spread(count, size):
-    """`count` numbers of 0 .. size - 1, as evenly as possible, ascending."""
-    return ((2 * np.arange(count) + 1) * size) // (2 * count)
+def _spread(count, size, first=False):
+    """`count` numbers of 0 .. size - 1, as evenly as possible, ascending; with `first`, 0 among them."""
+    return ((2 * np.arange(count) + (not first)) * size) // (2 * count)
 
 
 def made_masks(degrees, hidden, outputs):

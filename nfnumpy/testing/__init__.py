@@ -15,6 +15,7 @@ from nfnumpy.testing.checks import (CHECKS, Report, check_batching, check_dtype,
                                     check_log_det, check_pure, check_shapes, check_theta, check_vjp)
 from nfnumpy.testing.claims import check_extremes, check_initialize
 from nfnumpy.testing.common import NotApplicable
+from nfnumpy.testing.contexts import check_given
 from nfnumpy.testing.counterexamples import Counterexample, counterexample
 from nfnumpy.testing.densities import check_density, check_samples
 from nfnumpy.testing.dependence import autoregressive_pattern, check_dependence, convolution_pattern, coupling_pattern
@@ -25,7 +26,7 @@ from nfnumpy.testing.zoo import randomize, zoo
 
 __all__ = ["CHECKS", "Counterexample", "NotApplicable", "Report", "autoregressive_pattern", "broken", "check_batching",
            "check_bits", "check_density", "check_dependence", "check_dequantize", "check_dtype", "check_extremes",
-           "check_flow", "check_initialize", "check_invertible", "check_log_det", "check_loss", "check_pure",
+           "check_flow", "check_given", "check_initialize", "check_invertible", "check_log_det", "check_loss", "check_pure",
            "check_samples", "check_shapes", "check_theta", "check_vjp", "convolution_pattern", "counterexample",
            "coupling_pattern", "directional_derivative", "jacobian", "randomize", "strategies", "zoo"]
 

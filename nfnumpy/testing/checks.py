@@ -3,9 +3,9 @@
 Each check returns the worst error that it saw, as a number, and raises an AssertionError that says which property
 fails, where, what was expected, what came, and what usually causes it. Derivatives to compare with come from
 `nfnumpy.testing.derivatives`, never from the flow's own backward pass. `check_flow` runs those that every flow must
-pass; the others need to know more: `check_dependence` a pattern, `check_initialize` and `check_extremes` what a flow
-claims, `check_density` and `check_samples` a model, `check_loss` a loss, `check_dequantize` and `check_bits` functions of
-whole grey values.
+pass; the others need to know more: `check_dependence` a pattern, `check_given` contexts, `check_initialize` and
+`check_extremes` what a flow claims, `check_density` and `check_samples` a model, `check_loss` a loss, `check_dequantize`
+and `check_bits` functions of whole grey values.
 """
 import warnings
 

@@ -63,6 +63,12 @@ BUILDERS = {
     "coupling, spline": lambda dim, rng: Coupling(dim, (8,), "tanh", rng=rng, transformer="spline"),
     "checkerboard coupling, spline": lambda dim, rng: ImageCoupling((2, dim, 1), lambda c_in, c_out: glow_net(
         c_in, c_out, 3, "tanh", rng), transformer=RationalQuadratic(bins=2, bound=2.0)),
+    "autoregressive, given a context": lambda dim, rng: GaussianAutoregressive(
+        dim, (8,), "tanh", "random", rng, context=2, c=rng.standard_normal((1, 2))),
+    "coupling, given a context": lambda dim, rng: Coupling(
+        dim, (8,), "tanh", rng=rng, context=1, c=rng.standard_normal((1, 1))),
+    "checkerboard coupling, given a context": lambda dim, rng: ImageCoupling(
+        (2, dim, 1), shallow(rng), context=2, c=rng.standard_normal((1, 2))),
     "planar": lambda dim, rng: Planar(dim, rng=rng),
     "radial": lambda dim, rng: Radial(dim, rng=rng),
     "maf": lambda dim, rng: maf(dim, steps=3, hidden=(12,), activation="tanh", rng=rng).flow,
