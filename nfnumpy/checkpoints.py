@@ -9,7 +9,7 @@ import numpy as np
 from nfnumpy import files
 from nfnumpy.saving import KINDS, encode
 
-FORMAT = 2                                                       # the checksum of `nfnumpy.files` came with format 2
+FORMAT = 3                                                       # of `values` and `run`: format 2 knew no warm-up
 CONTENTS = ("model", "x", "x_valid")                             # of which a run keeps a checksum
 
 

@@ -1,4 +1,4 @@
-"""The optimiser that `fit` uses, on one flat vector."""
+"""What `fit` makes of a gradient: its length, the learning rate, and the optimiser, on one flat vector."""
 import math
 
 import numpy as np
@@ -81,3 +81,43 @@ class Adam:
         if self.weight_decay:
             theta *= 1 - self.lr * self.weight_decay
         theta -= self.lr / (1 - beta1 ** t) * m / (np.sqrt(v) / math.sqrt(1 - beta2 ** t) + self.eps)
+
+
+def learning_rate(step, lr, max_steps, warmup=0):
+    """The rate of a step, 1 .. `max_steps`: up linearly to `lr` over `warmup` steps, then down along half a cosine.
+
+    >>> [learning_rate(step, 1.0, max_steps=6, warmup=2) for step in (1, 2, 3, 5)]
+    [0.5, 1.0, 1.0, 0.5]
+    """
+    if step <= warmup:
+        return lr * step / warmup
+    return lr * 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / (max_steps - warmup)))
+
+
+class Clipper:
+    """Shortens, in place, gradients that are `factor` times longer than the running mean of their lengths.
+
+    >>> clip = Clipper(5.0)
+    >>> g = np.array([3.0, 4.0])
+    >>> clip(g, 5.0), clip(g * 10, 50.0)
+    (False, True)
+    """
+
+    def __init__(self, factor):
+        self.factor, self.usual = math.inf, None
+        if factor is not None:
+            self.factor = as_number(factor, "clip", "a positive number or None", lambda number: number > 0)
+
+    def __call__(self, gradient, length):
+        self.usual = self.usual or length                        # the first that is not zero
+        longest = self.factor * self.usual
+        if length > longest:
+            gradient *= longest / length
+        self.usual += 0.02 * (min(length, longest) - self.usual)  # over the last fifty steps or so
+        return length > longest
+
+
+def length_of(gradient):
+    """Its Euclidean length as a float; beyond float64 it is infinite, which `fit` refuses."""
+    with np.errstate(over="ignore"):
+        return float(np.linalg.norm(gradient.astype(np.float64)))

@@ -37,7 +37,7 @@ class Stop(Exception):
 def stop_after(evaluations):
     count = itertools.count(1)
 
-    def callback(model, history):
+    def callback(state):
         if next(count) == evaluations:
             raise Stop
     return callback
@@ -45,7 +45,7 @@ def stop_after(evaluations):
 
 def same(history, other):
     """Equal in all but the seconds."""
-    return {**vars(history), "seconds": 0} == {**vars(other), "seconds": 0}
+    return {**vars(history), "seconds": 0, "elapsed": 0} == {**vars(other), "seconds": 0, "elapsed": 0}
 
 
 @given(kind=st.sampled_from(["realnvp", "float32", "glow", "linear"]), stops=st.lists(st.integers(1, 6), max_size=3),
@@ -112,7 +112,8 @@ def test_a_killed_run_resumes_to_the_same_bits(tmp_path):
 
 
 @pytest.mark.parametrize("change, words", [
-    ({"lr": 0.01}, "lr = 0.01 instead of 0.02"), ({"max_steps": 31}, "max_steps = 31 instead of 30"),
+    ({"lr": 0.01}, "lr = 0.01 instead of 0.02"), ({"warmup": 3}, "warmup = 3 instead of 0"),
+    ({"max_steps": 31}, "max_steps = 31 instead of 30"),
     ({"rng": 1}, "rng = 1 instead of 0"), ({"rng": None}, "rng = 'None' instead of 0"),
     ({"clip": None}, "clip = None instead of 5.0"), ({"x_valid": x_train[:3]}, "another x_valid")])
 def test_the_checkpoint_of_another_run_is_refused_and_changes_nothing(tmp_path, change, words):
@@ -178,8 +179,8 @@ def test_a_model_file_is_no_checkpoint_and_a_checkpoint_no_model(tmp_path):
 def test_whatever_a_callback_raises_the_best_theta_so_far_stays(error):
     seen = []
 
-    def callback(model, history):
-        seen.append((history.best_valid, history, model.theta.copy()))
+    def callback(state):
+        seen.append((state.history.best_valid, state.history, state.model.theta.copy()))
         if len(seen) == 5:
             raise error
 

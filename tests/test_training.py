@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import nfnumpy as nf
 from nfnumpy.testing.zoo import randomize
-from nfnumpy.training import _mean_nll
+from nfnumpy.minibatches import mean_nll
 
 
 @given(seed=st.integers(0, 1000), n=st.integers(1, 6))
@@ -201,7 +201,7 @@ class Counting(nf.NormalizingFlow):
 def test_rows_are_evaluated_some_at_a_time_and_fewer_the_larger_they_are(shape, most):
     model = Counting(nf.ActNorm(shape))
     model.rows, x = [], np.random.default_rng(0).standard_normal((2 * most + 1, *shape))
-    loss = _mean_nll(model, x)
+    loss = mean_nll(model, x)
     assert model.rows == [most, most, 1]
     assert math.isclose(loss, -nf.NormalizingFlow(model.flow).log_prob(x).mean(), rel_tol=1e-12)
 
