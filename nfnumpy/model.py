@@ -166,9 +166,10 @@ def maf(dim, steps=5, hidden=(64, 64), activation="relu", rng=None, dtype=np.flo
         Of each layer's MADE.
     rng : None, int or Generator
     dtype : numpy dtype
-    transformer : {"affine", "additive", "spline"} or Transformer
-        How a coordinate moves: Gaussian conditionals, a shift (NICE), or a rational-quadratic spline, for which data
-        should be standardised; ``RationalQuadratic(bins, bound)`` sets its bins.
+    transformer : {"affine", "additive", "spline", "mixture"} or Transformer
+        How a coordinate moves: Gaussian conditionals, a shift (NICE), a rational-quadratic spline or a mixture of
+        logistics, for both of which data should be standardised; ``RationalQuadratic(bins, bound)`` and
+        ``MixtureOfLogistics(components)`` set their sizes.
     context : int
         k, for a conditional density p(x | c): every conditioner sees the k values of c, see `NormalizingFlow.given`.
 

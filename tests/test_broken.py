@@ -11,7 +11,8 @@ from nfnumpy.testing.broken import HALL, hall, impostors
 EXHIBITS = hall(rng=0)
 LAYERS = {"permutation", "standardize", "diagonal", "triangular", "dense", "PLU", "QR", "1x1 convolution",
           "activation normalization", "masked convolution", "emerging convolution", "MADE",
-          "Gaussian autoregressive flow", "coupling", "checkerboard", "multi-scale", "affine transformer", "other transformers", "composition",
+          "Gaussian autoregressive flow", "coupling", "checkerboard", "multi-scale", "affine transformer",
+          "other transformers", "mixture of logistics", "composition",
           "inverse", "squeeze", "logit", "dequantization", "bits per dimension", "negative log-likelihood", "reverse KL",
           "planar flow", "radial flow", "context", "model", "any layer"}
 REPORTS = ("VincentStimper/normalizing-flows issue 27", "ikostrikov/pytorch-flows issue 16",

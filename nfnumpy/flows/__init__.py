@@ -9,6 +9,7 @@ from nfnumpy.flows.elementwise import Diagonal, Standardize
 from nfnumpy.flows.emerging import EmergingConv, MaskedConv
 from nfnumpy.flows.image_coupling import ImageCoupling
 from nfnumpy.flows.logit import Logit
+from nfnumpy.flows.mixture import MixtureOfLogistics
 from nfnumpy.flows.multiscale import MultiScale
 from nfnumpy.flows.permutation import Permutation
 from nfnumpy.flows.planar import Planar
@@ -20,6 +21,7 @@ from nfnumpy.flows.squeeze import Squeeze
 from nfnumpy.flows.transformers import Additive, Affine, Transformer
 from nfnumpy.flows.triangular import Triangular
 
-__all__ = ["ActNorm", "Additive", "Affine", "ConditionalFlow", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv",
-           "GaussianAutoregressive", "ImageCoupling", "Logit", "MaskedConv", "MultiScale", "PLU", "Permutation", "Planar", "QR",
-           "Radial", "RationalQuadratic", "Squeeze", "Standardize", "Transformer", "Triangular", "one_hot"]
+__all__ = ["ActNorm", "Additive", "Affine", "ConditionalFlow", "Conv1x1", "Coupling", "Dense", "Diagonal",
+           "EmergingConv", "GaussianAutoregressive", "ImageCoupling", "Logit", "MaskedConv", "MixtureOfLogistics",
+           "MultiScale", "PLU", "Permutation", "Planar", "QR", "Radial", "RationalQuadratic", "Squeeze", "Standardize",
+           "Transformer", "Triangular", "one_hot"]

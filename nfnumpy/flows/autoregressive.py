@@ -51,7 +51,7 @@ class GaussianAutoregressive(ConditionalFlow):
         For a random order and MADE's initial weights. A new flow is the identity: its last layer starts at zero.
     dtype : numpy dtype
         float64 or float32.
-    transformer : {"affine", "additive", "spline"} or Transformer, optional
+    transformer : {"affine", "additive", "spline", "mixture"} or Transformer, optional
         How each coordinate moves, given its parameters; the formulas above are those of the affine one. With another one
         the conditionals are no longer Gaussian.
     context, c

@@ -54,7 +54,7 @@ class Coupling(ConditionalFlow):
         For the MLP's initial weights. A new flow is the identity: its last layer starts at zero.
     dtype : numpy dtype
         float64 or float32.
-    transformer : {"affine", "additive", "spline"} or Transformer, optional
+    transformer : {"affine", "additive", "spline", "mixture"} or Transformer, optional
         How x_2 moves, given its parameters; the formulas above are those of the affine one.
     context, c
         k, the number of context values, and optionally the context: see `ConditionalFlow`. mu and sigma are then functions

@@ -23,7 +23,7 @@ class ImageCoupling(Coupling):
     partition : {"checkerboard", "channel"}
     swap : bool
         Swap the roles of the two parts.
-    transformer : {"affine", "additive", "spline"} or Transformer, optional
+    transformer : {"affine", "additive", "spline", "mixture"} or Transformer, optional
     context, c
         k, the number of context values, and optionally the context: see `ConditionalFlow`. The network sees them as k
         constant channels in front of those of x_1; c_in counts them.

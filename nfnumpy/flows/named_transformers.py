@@ -1,8 +1,10 @@
 """Transformers by name, as the builders take them."""
+from nfnumpy.flows.mixture import MixtureOfLogistics
 from nfnumpy.flows.spline import RationalQuadratic
 from nfnumpy.flows.transformers import Additive, Affine, Transformer
 
-TRANSFORMERS = {"affine": Affine, "additive": Additive, "spline": RationalQuadratic}
+TRANSFORMERS = {"affine": Affine, "additive": Additive, "spline": RationalQuadratic,
+                "mixture": MixtureOfLogistics}
 
 
 def as_transformer(transformer):

@@ -4,8 +4,8 @@ import numpy as np
 from nfnumpy.arrays import as_rng
 from nfnumpy.flow import Composition, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Conv1x1, Coupling, Dense, Diagonal, EmergingConv, GaussianAutoregressive,
-                           ImageCoupling, Logit, MaskedConv, Permutation, Planar, Radial, RationalQuadratic, Squeeze,
-                           Standardize, Triangular)
+                           ImageCoupling, Logit, MaskedConv, MixtureOfLogistics, Permutation, Planar, Radial,
+                           RationalQuadratic, Squeeze, Standardize, Triangular)
 from nfnumpy.image_models import glow, realnvp_image
 from nfnumpy.model import iaf, maf, realnvp
 from nfnumpy.nets import MLP
@@ -69,6 +69,7 @@ BUILDERS = {
         dim, (8,), "tanh", rng=rng, context=1, c=rng.standard_normal((1, 1))),
     "checkerboard coupling, given a context": lambda dim, rng: ImageCoupling(
         (2, dim, 1), shallow(rng), context=2, c=rng.standard_normal((1, 2))),
+    "coupling, mixture": lambda dim, rng: Coupling(dim, (8,), "tanh", rng=rng, transformer=MixtureOfLogistics(3)),
     "planar": lambda dim, rng: Planar(dim, rng=rng),
     "radial": lambda dim, rng: Radial(dim, rng=rng),
     "maf": lambda dim, rng: maf(dim, steps=3, hidden=(12,), activation="tanh", rng=rng).flow,

@@ -5,7 +5,8 @@ stories are the classes' docstrings. Where a report is named, a public library h
 `passes_everything`: maps that are not the one asked for, and that no property can tell from it.
 """
 from nfnumpy.testing.broken import (autoregressive, composed, contexts, coupling, fixed,    # they fill the hall
-                                    grey_values, images, linear, losses, memory, multiscale, planar_radial, splines)
+                                    grey_values, images, linear, losses, memory, mixtures, multiscale, planar_radial,
+                                    splines)
 from nfnumpy.testing.broken.exhibit import HALL, Exhibit, hall, twin
 from nfnumpy.testing.broken.passes_everything import impostors
 
