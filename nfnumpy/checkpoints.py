@@ -10,7 +10,7 @@ from nfnumpy import files
 from nfnumpy.saving import KINDS, encode
 
 FORMAT = 3                                                       # of `values` and `run`: format 2 knew no warm-up
-CONTENTS = ("model", "x", "x_valid")                             # of which a run keeps a checksum
+CONTENTS = ("model", "x", "x_valid", "context", "context_valid")                             # of which a run keeps a checksum
 
 
 @dataclasses.dataclass
@@ -60,13 +60,14 @@ class Checkpoint:
             files.write(aside, description, arrays)
 
 
-def describe_run(model, x, x_valid, rng, settings):
+def describe_run(model, x, x_valid, context, context_valid, rng, settings):
     """What decides the bits of a run: see `Checkpoint`. Of an `rng` without a seed it keeps the kind."""
     kind = type(rng.bit_generator).__name__ if isinstance(rng, np.random.Generator) else "None"
     description, arrays = encode(model) if isinstance(model, KINDS) else (type(model).__qualname__, {})
     text = np.frombuffer(json.dumps(description).encode(), np.uint8)
+    data = {"x": x, "x_valid": x_valid, "context": context, "context_valid": context_valid}
     return {"model": _digest(description=text, theta=np.empty((0, *model.theta.shape), model.theta.dtype), **arrays),
-            "x": _digest(x=x), "x_valid": None if x_valid is None else _digest(x=x_valid),
+            **{name: None if values is None else _digest(values=values) for name, values in data.items()},
             "rng": int(rng) if isinstance(rng, numbers.Integral) else kind, **settings}
 
 

@@ -55,6 +55,8 @@ class TrainingState:
     x, x_valid : arrays
         The rows that are trained on and those that are held out, as they were handed in: grey values without noise.
     max_steps : int
+    context, context_valid : arrays, or None
+        Of a conditional model: what each row of x and of x_valid is given. `model` itself is bound to none of them.
     step : int
         Optimisation steps done; 0 in the first call, before training.
     lr : float
@@ -72,6 +74,8 @@ class TrainingState:
     x: np.ndarray = dataclasses.field(repr=False)
     x_valid: np.ndarray = dataclasses.field(repr=False)
     max_steps: int
+    context: object = dataclasses.field(default=None, repr=False)
+    context_valid: object = dataclasses.field(default=None, repr=False)
     step: int = 0
     lr: float = 0.0
     seconds: float = 0.0

@@ -22,13 +22,41 @@ def check_rows(x, x_valid, valid_fraction):
     return x, x_valid
 
 
-def split(x, x_valid, valid_fraction, rng):
-    """``x, x_valid``: where there are no held-out rows, a share of x at random, at least one and not all."""
+def check_contexts(model, context, context_valid, x, x_valid):
+    """``context, context_valid``: a row for each row of x and of x_valid, or None without a context; or a ValueError."""
+    if context is None and context_valid is not None:
+        raise ValueError("context: expected the contexts of x beside those of x_valid, got none")
+    if context is not None and (context_valid is None) != (x_valid is None):
+        missing, there = ("context_valid", "x_valid") if context_valid is None else ("x_valid", "context_valid")
+        raise ValueError(f"{missing}: expected a row for each row of {there}, got none")
+    return (_as_contexts(model, context, x, "context", "x"),
+            _as_contexts(model, context_valid, x_valid, "context_valid", "x_valid"))
+
+
+def _as_contexts(model, c, x, name, of):
+    if c is None:
+        return None
+    c = as_array(c, name)
+    c = as_batch(c, c.shape[1:] if c.ndim == 2 else ("k",), np.float64, name, finite=True, real=True)
+    if len(c) != len(x):
+        raise ValueError(f"{name}: expected a row for each of the {len(x)} rows of {of}, got {len(c)}")
+    model.given(c[:1])                                           # refuses what the model was not built for
+    return c
+
+
+def given(model, context, rows):
+    """The model of p(x | c) that is bound to these rows of the context; the model itself, where there is no context."""
+    return model if context is None else model.given(context[rows])
+
+
+def split(x, x_valid, valid_fraction, rng, context=None, context_valid=None):
+    """``x, x_valid, context, context_valid``: where nothing is held out, a share at random, at least a row and not all."""
     if x_valid is not None:
-        return x, x_valid
+        return x, x_valid, context, context_valid
     rows = rng.permutation(len(x))
     n_valid = min(max(round(valid_fraction * len(x)), 1), len(x) - 1)
-    return x[rows[n_valid:]], x[rows[:n_valid]]
+    valid, train = rows[:n_valid], rows[n_valid:]
+    return x[train], x[valid], *((None, None) if context is None else (context[train], context[valid]))
 
 
 class Minibatches:
@@ -54,8 +82,9 @@ class Minibatches:
 ROWS, VALUES = 4096, 2 ** 16
 
 
-def mean_nll(model, x):
+def mean_nll(model, x, context=None):
     """Mean of -log p over the rows, some rows at a time: memory grows neither with their number nor with their size."""
     chunk = max(min(ROWS, VALUES // math.prod(x.shape[1:])), 1)
-    total = math.fsum(float(model.log_prob(x[i:i + chunk]).sum(dtype=np.float64)) for i in range(0, len(x), chunk))
-    return -total / len(x)
+    parts = [slice(start, min(start + chunk, len(x))) for start in range(0, len(x), chunk)]
+    log_p = (given(model, context, rows).log_prob(x[rows]) for rows in parts)
+    return -math.fsum(float(part.sum(dtype=np.float64)) for part in log_p) / len(x)

@@ -11,14 +11,14 @@ from nfnumpy.callbacks import Callbacks
 from nfnumpy.checkpoints import Checkpoint, describe_run, rng_state
 from nfnumpy.divergences import negative_log_likelihood
 from nfnumpy.history import History, TrainingState
-from nfnumpy.minibatches import Minibatches, check_rows, mean_nll, split
+from nfnumpy.minibatches import Minibatches, check_contexts, check_rows, given, mean_nll, split
 from nfnumpy.optimizers import Adam, Clipper, learning_rate, length_of
 from nfnumpy.progress import ProgressLine
 
 
 def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000, batch_size=256, lr=1e-3,
         warmup=0, weight_decay=0.0, clip=5.0, patience=20, eval_every=None, initialize=True, callback=None,
-        checkpoint=None, progress=None):
+        checkpoint=None, progress=None, context=None, context_valid=None):
     """Fit `model` to the rows of x by maximum likelihood with Adam; the model ends with the best held-out theta.
 
     However it ends, by itself, by Ctrl-C (which returns the history so far) or by an exception, the model has the theta
@@ -66,6 +66,9 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     progress : bool, optional
         Show a progress line on stderr; default only if stderr is a terminal. It counts in nats, and in bits per
         dimension (bits/dim) for a model of whole grey values, one that has `grey_levels`.
+    context, context_valid : arrays ``(n, k)``, optional
+        For a conditional model p(x | c), built with ``context=k``: what each row of x, and of x_valid, is given. Its
+        likelihood is that of x given c; without `x_valid` the contexts are split as the rows are.
 
     Returns
     -------
@@ -104,6 +107,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
         raise TypeError(f"model: expected a model with log_prob_vjp, got a {type(model).__name__}{hint}")
     seed, rng = rng, as_rng(rng)
     x, x_valid = check_rows(x, x_valid, valid_fraction)
+    context, context_valid = check_contexts(model, context, context_valid, x, x_valid)
     max_steps = as_count(max_steps, "max_steps", minimum=1)
     batch_size = as_count(batch_size, "batch_size", minimum=1)
     eval_every = max(max_steps // 100, 1) if eval_every is None else as_count(eval_every, "eval_every", minimum=1)
@@ -113,7 +117,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     adam, clipper = Adam(model.theta, lr=lr, weight_decay=weight_decay), Clipper(clip)
     rate = adam.lr
     if checkpoint is not None:
-        checkpoint = Checkpoint(checkpoint, describe_run(model, x, x_valid, seed, {
+        checkpoint = Checkpoint(checkpoint, describe_run(model, x, x_valid, context, context_valid, seed, {
             "max_steps": max_steps, "batch_size": batch_size, "lr": rate, "warmup": warmup,
             "weight_decay": adam.weight_decay, "clip": clip and clipper.factor, "patience": patience,
             "eval_every": eval_every, "initialize": bool(initialize),
@@ -125,8 +129,8 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     rng_at_start = rng_state(rng)
 
     prepare = getattr(model, "prepare", lambda x, rng: x)        # whole grey values get fresh noise in every minibatch
-    x, x_valid = split(x, x_valid, valid_fraction, rng)
-    state = TrainingState(model, History(), x, x_valid, max_steps)
+    x, x_valid, context, context_valid = split(x, x_valid, valid_fraction, rng, context, context_valid)
+    state = TrainingState(model, History(), x, x_valid, max_steps, context, context_valid)
     x_valid = prepare(x_valid, rng)
     batches = Minibatches(len(x), min(batch_size, len(x)), rng)
     history, best, losses = state.history, (0, math.inf, model.theta.copy()), []     # best: step, held-out value, theta
@@ -141,8 +145,8 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
 
     def evaluate(step, lr):
         nonlocal best
-        train = float(np.mean(losses)) if losses else mean_nll(model, prepare(x[:len(x_valid)], rng))
-        valid = mean_nll(model, x_valid)
+        train = float(np.mean(losses)) if losses else mean_nll(model, prepare(x[:len(x_valid)], rng), context)
+        valid = mean_nll(model, x_valid, context_valid)
         if not history.step or valid < best[1] or math.isnan(best[1]) > math.isnan(valid):
             best = step, valid, model.theta.copy()               # in one assignment, which Ctrl-C cannot cut in two
         history.best_step, history.best_valid = best[:2]
@@ -172,13 +176,14 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
         stop = False
         if not saved:
             if initialize and hasattr(model, "initialize"):
-                model.initialize(prepare(x[:1000], rng))
+                given(model, context, slice(1000)).initialize(prepare(x[:1000], rng))
             stop = after(0, 0.0)
         step, last_loss = history.step[-1], history.train[-1]
         while not stop and step < max_steps and _evaluations_since_best(history) < patience:
             step += 1
             adam.lr = learning_rate(step, rate, max_steps, warmup)
-            loss, gradient = negative_log_likelihood(model, prepare(x[batches.next()], rng))
+            rows = batches.next()
+            loss, gradient = negative_log_likelihood(given(model, context, rows), prepare(x[rows], rng))
             length = length_of(gradient)
             if not (math.isfinite(loss) and math.isfinite(length)):
                 what = "loss" if not math.isfinite(loss) else "length of the gradient"

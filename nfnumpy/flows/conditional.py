@@ -60,7 +60,7 @@ class ConditionalFlow(Flow):
     >>> flow.forward(x)
     Traceback (most recent call last):
         ...
-    ValueError: c: expected a context for 3 samples, of shape (3, 1) or (1, 1), got none; write given(c)
+    ValueError: c: expected a context for 3 samples, of shape (3, 1) or (1, 1), got none; write given(c), in fit context=c
     """
 
     transformer = Affine()
@@ -88,7 +88,7 @@ class ConditionalFlow(Flow):
             return h
         n, k = len(h), self.context
         if len(self.c) not in (1, n):
-            came = f"{len(self.c)} rows" if len(self.c) else "none; write given(c)"
+            came = f"{len(self.c)} rows" if len(self.c) else "none; write given(c), in fit context=c"
             samples = "1 sample" if n == 1 else f"{n} samples"
             raise ValueError(f"c: expected a context for {samples}, of shape ({n}, {k}) or (1, {k}), got {came}")
         c = self.c.reshape(len(self.c), *[1] * (h.ndim - 2), k)
