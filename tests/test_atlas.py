@@ -21,6 +21,7 @@ import nfnumpy as nf
 from nfnumpy import flows
 from nfnumpy.flow import Flow
 from nfnumpy.flows.linear_map import LinearMap, beside_diagonal, triangle
+from nfnumpy.flows.spline import softmax, softplus
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.nets.made import split_params
 from nfnumpy.testing.zoo import BUILDERS, walk
@@ -49,7 +50,7 @@ def total(values):
 
 FUNCTIONS = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "abs": np.abs, "outer": np.outer, "diag": np.diagonal,
              "solve": np.linalg.solve, "inv": np.linalg.inv, "det": np.linalg.det, "sum": total,
-             "sum_pixels": lambda v: v.reshape(-1, v.shape[-1]).sum(axis=0),
+             "softmax": softmax, "softplus": softplus, "sum_pixels": lambda v: v.reshape(-1, v.shape[-1]).sum(axis=0),
              "strictly_lower": lambda A: A[beside_diagonal(len(A), lower=True)],
              "strictly_upper": lambda A: A[beside_diagonal(len(A), lower=False)]}
 
@@ -257,7 +258,7 @@ def check_formulas(flow, x, rng):
         x = out[0]
 
 
-# The conditioners' formulas are written with the affine transformer; the others have theirs in tests/test_transformers.py.
+# The conditioners' formulas are written with the affine transformer; the others have rows of their own.
 AFFINE = [name for name in BUILDERS if not name.endswith(("additive", "spline", "mixture"))]
 
 
@@ -284,27 +285,44 @@ def test_formulas_at_sizes_that_tell_more_than_the_zoo():
 def test_every_class_of_the_page_is_run():
     rng = np.random.default_rng(0)
     run = {type(part) for build in BUILDERS.values() for part in walk(build(3, rng))}
-    assert set(LAYERS) - run <= {LinearMap, nf.Affine}, "Dense runs the formulas of LinearMap; Affine has its own test"
+    others = {LinearMap, *map(type, TRANSFORMERS)}
+    assert set(LAYERS) - run <= others, "Dense runs the formulas of LinearMap; transformers have a test of their own"
 
 
+# What their formulas call the parameters of one coordinate, in order, and the constants.
+TRANSFORMERS = {
+    nf.Additive(): ({"mu": 1}, {}),
+    nf.Affine(): ({"mu": 1, "r": 1}, {"bound": 5.0}),
+    nf.RationalQuadratic(3, 1.5): ({"a": 3, "b": 3, "c": 2}, {
+        "K": 3, "bound": 1.5, "smallest": 1e-3, "c_0": np.log(np.expm1(1 - 1e-3))}),
+    nf.MixtureOfLogistics(3): ({"a": 3, "m": 3, "r": 3}, {"bound": 5.0, "c": np.array([-2.0, 0.0, 2.0])})}
+
+
+@pytest.mark.parametrize("transformer", TRANSFORMERS, ids=repr)
 @some
 @given(seed=seeds)
-def test_formulas_of_the_affine_transformer(seed):
+def test_formulas_of_transformers(transformer, seed):
+    """One coordinate; those whose parameters are one number each are written for all coordinates of a sample."""
     rng = np.random.default_rng(seed)
-    affine, x, params = nf.Affine(), rng.standard_normal(3), rng.standard_normal((3, 2))
-    for label, vjp_of, of, to in (("f", affine.forward_vjp, "x", "z"), ("g", affine.inverse_vjp, "z", "x")):
-        (out, log_det), vjp = vjp_of(x[None], params[None])
-        grad_out, w = rng.standard_normal(3), rng.standard_normal()
-        grad_in, grad_params = vjp(grad_out[None], w)
-        sheet = Sheet(nf.Affine, bound=affine.bound, mu=params[:, 0], r=params[:, 1])
-        sheet.update({of: x, f"grad_{to}": grad_out, "grad_log_det": w})
+    sizes, constants = TRANSFORMERS[transformer]
+    x, params = 2 * rng.standard_normal((1, 1)), rng.standard_normal((1, 1, transformer.n_params))  # in and out of 1.5
+    split = functools.partial(np.split, indices_or_sections=np.cumsum(list(sizes.values()))[:-1])
+    elementwise = max(sizes.values()) == 1
+    for label, vjp_of, of, to in (("f", transformer.forward_vjp, "x", "z"), ("g", transformer.inverse_vjp, "z", "x")):
+        (out, log_det), vjp = vjp_of(x, params)
+        grad_out, w = rng.standard_normal((1, 1)), rng.standard_normal()
+        grad_in, grad_params = vjp(grad_out, np.array([w]))
+        sheet = Sheet(type(transformer), **constants, **dict(zip(sizes, split(params[0, 0]))))
+        one = (lambda values: values[0]) if elementwise else (lambda values: values[0, 0])
+        sheet.update({of: one(x), f"grad_{to}": one(grad_out), "grad_log_det": w})
         for row in (label, "log abs det", f"adjoint of {label}"):
             sheet.run(row)
-        for name, code in ((to, out[0]), (f"grad_{of}", grad_in[0]), ("grad_mu", grad_params[0, :, 0]),
-                           ("grad_r", grad_params[0, :, 1])):
-            compare(name, sheet[name], code)
+        compare(to, sheet[to], one(out))
         compare("log_det", sheet["log_det"] * (1 if label == "f" else -1), log_det[0])
-        x = out[0]
+        compare(f"grad_{of}", sheet[f"grad_{of}"], one(grad_in))
+        for name, grad in zip(sizes, split(grad_params[0, 0])):
+            compare(f"grad_{name}", sheet[f"grad_{name}"], grad)
+        x = out
 
 
 NET_BUILDERS = {"mlp": lambda rng: nf.MLP(3, (5, 4), 2, "tanh", rng),

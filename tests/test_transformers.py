@@ -1,4 +1,4 @@
-"""Other transformers than the affine one: the spline at its knots, the mixture in its tails, all in both conditioners."""
+"""Transformers beyond the affine one: the spline at its knots, the mixture in its tails, all in both conditioners."""
 import numpy as np
 import pytest
 from hypothesis import given

@@ -33,7 +33,8 @@ CHAPTERS = {
         [nf.Permutation, nf.Standardize, nf.Diagonal, nf.ActNorm, flows.Logit],
     "Linear flows": [LinearMap, nf.Dense, nf.Triangular, nf.PLU, nf.QR],
     "Linear flows on images": [nf.Conv1x1, nf.MaskedConv, nf.EmergingConv, flows.Squeeze],
-    "Autoregressive and coupling flows": [nf.Affine, nf.GaussianAutoregressive, nf.Coupling, flows.ImageCoupling],
+    "Transformers": [nf.Additive, nf.Affine, nf.RationalQuadratic, nf.MixtureOfLogistics],
+    "Autoregressive and coupling flows": [nf.GaussianAutoregressive, nf.Coupling, flows.ImageCoupling],
     "Flows of one unit": [nf.Planar, nf.Radial],
     "Flows made of flows": [nf.Composition, nf.Inverse, flows.MultiScale],
     "Conditioner networks": [nf.MLP, nf.MADE, Conv2d],
@@ -59,7 +60,8 @@ How to read a row:
   diagonal of $A$, and `sum(v)` the sum of all entries of $v$. `J(y, x)` is the Jacobian matrix of `y` with respect
   to `x`, all other inputs fixed.
 - `strictly_lower(A)` are the entries of $A$ below the diagonal, row by row, `strictly_upper(A)` those above it.
-  `sum_pixels` sums over everything but the channels.
+  `sum_pixels` sums over everything but the channels. `softmax(a)` is $e^a$ divided by its sum, `softplus(a)` is
+  $\\log(1 + e^a)$.
 - Other names that no line defines are parameters and constants of the class. Its docstring, behind the link to the
   source, has the derivations.
 

@@ -10,20 +10,70 @@ from nfnumpy.flows.transformers import Transformer
 class RationalQuadratic(Transformer):
     """z = S(x), one coordinate at a time: a monotone spline on [-bound, bound], the identity outside.
 
-    The knots (x_0, z_0) = (-bound, -bound), ..., (x_K, z_K) = (bound, bound) cut both axes into K bins of widths w and
-    heights h; S has the derivative d_k at knot k, and 1 at both ends. In the bin between two knots, with
-    xi = (x - x_k) / w, s = h / w and q = xi (1 - xi)::
+    Formulas
+    --------
+    where:         w = 2 * bound * (smallest + (1 - K * smallest) * softmax(a))
+                   h = 2 * bound * (smallest + (1 - K * smallest) * softmax(b))
+                   d = [1, *(smallest + softplus(c + c_0)), 1]
+                   x_knot = [sum(w[:k]) - bound for k in range(K + 1)]
+                   z_knot = [sum(h[:k]) - bound for k in range(K + 1)]
+                   bin(y, knot) = max(k for k in range(K) if k == 0 or y >= knot[k])
+                   by_softmax(a, grad) = softmax(a) * grad - softmax(a) * (softmax(a) @ grad)
+    f:             k = bin(x, x_knot)
+                   xi = (x - x_knot[k]) / w[k]
+                   s, q = h[k] / w[k], xi * (1 - xi)
+                   N, D = s * xi ** 2 + d[k] * q, s + (d[k + 1] + d[k] - 2 * s) * q
+                   z = z_knot[k] + h[k] * N / D if abs(x) < bound else x
+    g:             k = bin(z, z_knot)
+                   s, y = h[k] / w[k], z - z_knot[k] if abs(z) < bound else 0
+                   e = y * (d[k + 1] + d[k] - 2 * s)
+                   A, B = h[k] * (s - d[k]) + e, h[k] * d[k] - e
+                   xi = 2 * s * y / (B + (B ** 2 + 4 * A * s * y) ** 0.5)
+                   x = x_knot[k] + w[k] * xi if abs(z) < bound else z
+    log abs det:   k = bin(x, x_knot)
+                   xi = (x - x_knot[k]) / w[k]
+                   s, q = h[k] / w[k], xi * (1 - xi)
+                   N, D = s * xi ** 2 + d[k] * q, s + (d[k + 1] + d[k] - 2 * s) * q
+                   M = d[k + 1] * xi ** 2 + 2 * s * q + d[k] * (1 - xi) ** 2
+                   log_det = log(s ** 2 * M / D ** 2) if abs(x) < bound else 0
+    adjoint of f:  v, l = (grad_z, grad_log_det) if abs(x) < bound else (0, 0)
+                   N_, D_, M_ = v * h[k] / D, -v * h[k] * N / D ** 2 - 2 * l / D, l / M
+                   q_ = N_ * d[k] + D_ * (d[k + 1] + d[k] - 2 * s) + 2 * M_ * s
+                   xi_ = 2 * N_ * s * xi + 2 * M_ * (d[k + 1] * xi - d[k] * (1 - xi)) + q_ * (1 - 2 * xi)
+                   s_ = N_ * xi ** 2 + D_ * (1 - 2 * q) + 2 * M_ * q + 2 * l / s
+                   grad_x = xi_ / w[k] if abs(x) < bound else grad_z
+                   grad_w = [-(xi_ if i < k else (xi_ * xi + s_ * s) * (i == k)) / w[k] for i in range(K)]
+                   grad_h = [v if i < k else (v * N / D + s_ / w[k]) * (i == k) for i in range(K)]
+                   left, right = (N_ + D_) * q + M_ * (1 - xi) ** 2, D_ * q + M_ * xi ** 2
+                   grad_d = [left * (i == k) + right * (i == k + 1) for i in range(1, K)]
+                   grad_a = 2 * bound * (1 - K * smallest) * by_softmax(a, grad_w)
+                   grad_b = 2 * bound * (1 - K * smallest) * by_softmax(b, grad_h)
+                   grad_c = grad_d / (1 + exp(-c - c_0))
+    adjoint of g:  slope = s ** 2 * M / D ** 2
+                   bend = (d[k + 1] * xi - d[k] * (1 - xi)) / M
+                   turn = (s / M - (d[k + 1] + d[k] - 2 * s) / D) * (1 - 2 * xi)
+                   l_x = 2 * (bend + turn) / w[k]
+                   grad_z = (grad_x - grad_log_det * l_x) / slope if abs(x) < bound else grad_x
+                   v, l = (-grad_z, -grad_log_det) if abs(x) < bound else (0, 0)
+                   N_, D_, M_ = v * h[k] / D, -v * h[k] * N / D ** 2 - 2 * l / D, l / M
+                   q_ = N_ * d[k] + D_ * (d[k + 1] + d[k] - 2 * s) + 2 * M_ * s
+                   xi_ = 2 * N_ * s * xi + 2 * M_ * (d[k + 1] * xi - d[k] * (1 - xi)) + q_ * (1 - 2 * xi)
+                   s_ = N_ * xi ** 2 + D_ * (1 - 2 * q) + 2 * M_ * q + 2 * l / s
+                   grad_w = [-(xi_ if i < k else (xi_ * xi + s_ * s) * (i == k)) / w[k] for i in range(K)]
+                   grad_h = [v if i < k else (v * N / D + s_ / w[k]) * (i == k) for i in range(K)]
+                   left, right = (N_ + D_) * q + M_ * (1 - xi) ** 2, D_ * q + M_ * xi ** 2
+                   grad_d = [left * (i == k) + right * (i == k + 1) for i in range(1, K)]
+                   grad_a = 2 * bound * (1 - K * smallest) * by_softmax(a, grad_w)
+                   grad_b = 2 * bound * (1 - K * smallest) * by_softmax(b, grad_h)
+                   grad_c = grad_d / (1 + exp(-c - c_0))
 
-        z = z_k + h N / D,          N = s xi^2 + d_k q,         D = s + (d_{k+1} + d_k - 2 s) q
-        dz/dx = s^2 M / D^2,        M = d_{k+1} xi^2 + 2 s q + d_k (1 - xi)^2
-        log abs det J_f = sum over coordinates of log dz/dx
+    for one coordinate: x and z are numbers. The knots (x_knot[k], z_knot[k]), from (-bound, -bound) to (bound, bound),
+    cut both axes into K bins of widths w and heights h; S has the derivative d[k] at knot k, and 1 at both ends. In bin
+    k xi goes from 0 to 1; N_ is short for grad_N, and so on. In the code D, M and N have the same names.
 
-    ``params[..., :K]`` give the widths, ``[K:2K]`` the heights, ``[2K:]`` the K - 1 inner derivatives::
-
-        w = 2 bound (m + (1 - K m) softmax(a)),     d = m + softplus(c + c_0),      m = `smallest`
-
-    c_0 makes all parameters zero the identity. No bin is narrower than a thousandth of the interval and no derivative
-    smaller than a thousandth, so that degenerate bins stay invertible.
+    ``params[..., :K]`` give a, ``[K:2K]`` b and ``[2K:]`` c. c_0 makes all parameters zero the identity. No bin is
+    narrower than a thousandth of the interval and no derivative smaller than `smallest`, a thousandth, so that
+    degenerate bins stay invertible.
 
     Parameters
     ----------
@@ -39,12 +89,12 @@ class RationalQuadratic(Transformer):
 
     Notes
     -----
-    The inverse solves, with y = z - z_k, the quadratic a xi^2 + b xi + c = 0::
+    The inverse solves, with y = z - z_k, the quadratic A xi^2 + B xi + C = 0::
 
-        a = h (s - d_k) + y (d_{k+1} + d_k - 2 s),      b = h d_k - y (d_{k+1} + d_k - 2 s),        c = -s y
-        xi = 2 c / (-b - sqrt(b^2 - 4 a c))
+        A = h (s - d_k) + y (d_{k+1} + d_k - 2 s),      B = h d_k - y (d_{k+1} + d_k - 2 s),        C = -s y
+        xi = 2 C / (-B - sqrt(B^2 - 4 A C))
 
-    the form of the root that stays exact when a is zero. Its adjoint is that of S at x, by the implicit function
+    the form of the root that stays exact when A is zero. Its adjoint is that of S at x, by the implicit function
     theorem: with L = log dz/dx and loss gradients gx of x and gl of log_det_g = -L, differentiating z = S(x; p) gives
     dx = (dz - S_p dp) / S', and so::
 
@@ -117,10 +167,10 @@ class RationalQuadratic(Transformer):
         inside = abs(z.real) < self.bound
         x_k, z_k, w, h, d0, d1 = pick_bin(knots, self._bin(z, knots["z"]))
         s, y = h / w, np.where(inside, z - z_k, 0.5 * h)
-        a = h * (s - d0) + y * (d1 + d0 - 2 * s)
-        b = h * d0 - y * (d1 + d0 - 2 * s)
-        # xi = 2 c / (-b - sqrt(b^2 - 4 a c)) with c = -s y
-        xi = 2 * s * y / (b + np.sqrt(b ** 2 + 4 * a * s * y))
+        A = h * (s - d0) + y * (d1 + d0 - 2 * s)
+        B = h * d0 - y * (d1 + d0 - 2 * s)
+        # xi = 2 C / (-B - sqrt(B^2 - 4 A C)) with C = -s y
+        xi = 2 * s * y / (B + np.sqrt(B ** 2 + 4 * A * s * y))
         x = np.where(inside, x_k + w * xi, z)
         (_, log_det), forward_vjp = self.forward_vjp(x, params)
         slope, _ = forward_vjp(np.ones_like(x), 0.0)             # S' = dz/dx
