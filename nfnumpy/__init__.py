@@ -11,23 +11,23 @@ from nfnumpy.distributions import Gaussian, StandardNormal
 from nfnumpy.divergences import forward_kl, negative_log_likelihood, reverse_kl
 from nfnumpy.estimator import FlowDensity
 from nfnumpy.flow import Composition, Flow, Inverse
-from nfnumpy.flows import (PLU, QR, ActNorm, Additive, Affine, Conv1x1, Coupling, Dense, Diagonal, EmergingConv,
-                           GaussianAutoregressive, MaskedConv, MixtureOfLogistics, Permutation, Planar, Radial,
-                           RationalQuadratic, Standardize, Transformer, Triangular, one_hot)
+from nfnumpy.flows import (PLU, QR, ActNorm, Additive, Affine, ContinuousFlow, Conv1x1, Coupling, Dense, Diagonal,
+                           EmergingConv, GaussianAutoregressive, MaskedConv, MixtureOfLogistics, Permutation, Planar,
+                           Radial, RationalQuadratic, Standardize, Transformer, Triangular, one_hot)
 from nfnumpy.history import History, TrainingState
 from nfnumpy.image_models import GreyImageFlow, bits_per_dim, glow, realnvp_image
-from nfnumpy.model import NormalizingFlow, iaf, linear, maf, realnvp
+from nfnumpy.model import NormalizingFlow, continuous, iaf, linear, maf, realnvp
 from nfnumpy.nets import MADE, MLP
 from nfnumpy.optimizers import Adam
 from nfnumpy.saving import load, save
 from nfnumpy.training import fit
 
 __version__ = "0.1.0"
-__all__ = ["ActNorm", "Adam", "Additive", "Affine", "AutoregressiveCNN", "AutoregressiveMLP", "Composition", "Conv1x1",
-           "Coupling", "Dense", "Diagonal", "EmergingConv", "Flow", "FlowDensity", "Gaussian",
-           "GaussianAutoregressive", "GreyImageFlow", "History", "Inverse", "MADE", "MLP", "MaskedConv",
+__all__ = ["ActNorm", "Adam", "Additive", "Affine", "AutoregressiveCNN", "AutoregressiveMLP", "Composition",
+           "ContinuousFlow", "Conv1x1", "Coupling", "Dense", "Diagonal", "EmergingConv", "Flow", "FlowDensity",
+           "Gaussian", "GaussianAutoregressive", "GreyImageFlow", "History", "Inverse", "MADE", "MLP", "MaskedConv",
            "MixtureOfLogistics", "NormalizingFlow", "PLU", "Permutation", "Planar", "QR", "Radial",
            "RationalQuadratic", "StandardNormal", "Standardize", "TrainingState", "Transformer", "Triangular",
-           "bits_per_dim", "callbacks", "datasets", "energies", "fit", "forward_kl", "glow", "iaf", "linear", "load",
-           "maf", "negative_log_likelihood", "one_hot", "realnvp", "realnvp_image", "reverse_kl", "save", "targets",
-           "testing"]
+           "bits_per_dim", "callbacks", "continuous", "datasets", "energies", "fit", "forward_kl", "glow", "iaf",
+           "linear", "load", "maf", "negative_log_likelihood", "one_hot", "realnvp", "realnvp_image", "reverse_kl",
+           "save", "targets", "testing"]

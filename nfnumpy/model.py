@@ -8,7 +8,7 @@ from nfnumpy.arrays import as_batch, as_count, as_number, as_rng
 from nfnumpy.describe import as_html, text
 from nfnumpy.distributions import StandardNormal
 from nfnumpy.flow import Composition, Inverse
-from nfnumpy.flows import Coupling, GaussianAutoregressive, Permutation, Standardize
+from nfnumpy.flows import ContinuousFlow, Coupling, GaussianAutoregressive, Permutation, Standardize
 from nfnumpy.flows.linear import linear_flow
 
 
@@ -278,3 +278,20 @@ def linear(dim, kind="plu", rng=None, dtype=np.float64):
     QR(dim=3, sign=1)
     """
     return NormalizingFlow(linear_flow(dim, kind, rng, dtype))
+
+
+def continuous(dim, hidden=(64, 64), activation="tanh", rtol=1e-5, atol=1e-5, rng=None, dtype=np.float64):
+    """A continuous-time flow, as a model: one velocity field in place of steps, at tolerances that suit training.
+
+    Parameters are those of `ContinuousFlow`, whose own tolerances are tighter.
+
+    References
+    ----------
+    Chen, Rubanova, Bettencourt, Duvenaud: Neural Ordinary Differential Equations, 2018. Grathwohl et al.: FFJORD, 2019.
+
+    Examples
+    --------
+    >>> continuous(dim=2, hidden=(8,), rng=0).sample(3, rng=0).shape
+    (3, 2)
+    """
+    return NormalizingFlow(ContinuousFlow(dim, hidden, activation, rtol, atol, rng, dtype))

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.integrate import solve_ivp
 
 import nfnumpy as nf
 from nfnumpy import flows
@@ -24,10 +25,11 @@ from nfnumpy.flows.linear_map import LinearMap, beside_diagonal, triangle
 from nfnumpy.flows.spline import softmax, softplus
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.nets.made import split_params
+from nfnumpy.nets.velocity import Velocity
 from nfnumpy.testing.zoo import BUILDERS, walk
 
 LAYERS = [cls for layers in atlas.CHAPTERS.values() for cls in layers]
-NETS = [nf.MLP, nf.MADE, Conv2d]
+NETS = [nf.MLP, nf.MADE, Conv2d, Velocity]
 some = settings(max_examples=10)
 seeds = st.integers(0, 2 ** 32 - 1)
 
@@ -48,7 +50,20 @@ def total(values):
     return np.sum(values) if isinstance(values, np.ndarray) else functools.reduce(operator.add, values)
 
 
-FUNCTIONS = {"exp": np.exp, "log": np.log, "tanh": np.tanh, "abs": np.abs, "outer": np.outer, "diag": np.diagonal,
+def path(F, y, start, stop):
+    """The solution of dy/dt = F(y, t) with y(start) = y, as a function of t."""
+    return solve_ivp(lambda t, y: F(y, t), (start, stop), y, "DOP853", rtol=1e-12, atol=1e-12, dense_output=True).sol
+
+
+def integral(F, start, stop):
+    """Of a smooth function of t, by Gauss and Legendre: exact for polynomials of degree 47."""
+    points, weights = np.polynomial.legendre.leggauss(24)
+    half = (stop - start) / 2
+    return half * sum(weight * F(start + half * (1 + point)) for point, weight in zip(points, weights))
+
+
+FUNCTIONS = {"append": np.append, "path": path, "integral": integral,
+             "exp": np.exp, "log": np.log, "tanh": np.tanh, "abs": np.abs, "outer": np.outer, "diag": np.diagonal,
              "solve": np.linalg.solve, "inv": np.linalg.inv, "det": np.linalg.det, "sum": total,
              "softmax": softmax, "softplus": softplus, "sum_pixels": lambda v: v.reshape(-1, v.shape[-1]).sum(axis=0),
              "strictly_lower": lambda A: A[beside_diagonal(len(A), lower=True)],
@@ -155,6 +170,33 @@ def directions_of(flow):
     return np.random.default_rng(0).standard_normal((flow.n_params, 3))
 
 
+def velocity(flow, sheet):
+    """v and dv/dx layer by layer, and derivatives by complex steps; theta means its coordinates along `directions`."""
+    directions, m = directions_of(flow), flow.x_shape[0]
+
+    def at(x, t, theta=flow.theta):
+        layers, h, J = flow.net.parts(theta), np.append(x, t), np.eye(m + 1, m)
+        for k in range(flow.net.depth):
+            h, J = layers[f"W{k}"] @ h + layers[f"b{k}"], layers[f"W{k}"] @ J
+            if k < flow.net.depth - 1:
+                h = np.tanh(h)
+                J = (1 - h ** 2)[:, None] * J
+        return h, J
+
+    def steps_in_x(x, t):
+        return [at(x + 1e-30j * step, t) for step in np.eye(m)]
+
+    def steps_in_theta(x, t):
+        return [at(x, t, flow.theta + 1e-30j * step) for step in directions.T]
+
+    def ddiv(steps):
+        return lambda x, t: np.array([np.trace(J).imag for _, J in steps(x, t)]) / 1e-30
+
+    return {"v": lambda x, t: at(x, t)[0], "dv_dx": lambda x, t: at(x, t)[1], "ddiv_dx": ddiv(steps_in_x),
+            "dv_dtheta": lambda x, t: np.stack([v.imag for v, _ in steps_in_theta(x, t)], axis=1) / 1e-30,
+            "ddiv_dtheta": ddiv(steps_in_theta)}
+
+
 def chain(flow, sheet):
     """f[k], g[k], log_det_f[k] and both adjoints of the parts, at the input or output that the sheet has for them."""
     def output(k):
@@ -185,8 +227,8 @@ def one(gradients):
     return grad[0], grad_theta
 
 
-PARTS = {nf.GaussianAutoregressive: conditioner, nf.Coupling: conditioner, nf.Composition: chain,
-         flows.MultiScale: chain, nf.Inverse: inner}
+PARTS = {nf.GaussianAutoregressive: conditioner, nf.Coupling: conditioner, nf.ContinuousFlow: velocity,
+         nf.Composition: chain, flows.MultiScale: chain, nf.Inverse: inner}
 
 
 def give(flow, sheet, name, value):
@@ -223,7 +265,7 @@ def compare(name, formula, code):
 def compare_parameters(flow, sheet, grad_theta):
     """The gradients of parameters that the sheet has; all of them, where W is not decomposed further."""
     formula = sheet.get("grad_theta")
-    if isinstance(flow, (nf.GaussianAutoregressive, nf.Coupling)):
+    if isinstance(flow, (nf.GaussianAutoregressive, nf.Coupling, nf.ContinuousFlow)):
         compare("grad_theta", formula, directions_of(flow).T @ grad_theta)
     elif formula is not None:
         parts = [formula[k] for k in sorted(formula)] if isinstance(formula, dict) else [formula]
@@ -268,6 +310,8 @@ AFFINE = [name for name in BUILDERS if not name.endswith(("additive", "spline", 
 def test_formulas_of_flows(name, dim, seed):
     rng = np.random.default_rng(seed)
     flow = nf.testing.randomize(BUILDERS[name](dim, rng), rng)
+    if isinstance(flow, nf.ContinuousFlow):                      # as close as `compare` looks
+        flow.rtol = flow.atol = 1e-12
     check_formulas(flow, rng.standard_normal(flow.x_shape), rng)
 
 
@@ -361,6 +405,25 @@ def test_formulas_of_networks(name, seed):
         if isinstance(net, Conv2d) and name == "W":
             formula = np.array([formula[t] for t in range(len(net.taps))])
         compare(name, formula if isinstance(net, Conv2d) else formula[int(name[1:])], grad)
+
+
+@some
+@given(seed=seeds)
+def test_formulas_of_the_velocity(seed):
+    rng = np.random.default_rng(seed)
+    net = nf.testing.randomize(Velocity(2, (4, 3), rng=rng), rng)
+    x, t, grad_v, grad_trace = rng.standard_normal(2), rng.uniform(), rng.standard_normal(2), rng.standard_normal()
+    (v, trace), vjp = net.with_trace(x[None], t, np.eye(2))
+    grad_x, grad_theta = vjp(grad_v[None], np.array([grad_trace]))
+    sheet = Sheet(Velocity, K=2, m=2, e=np.eye(2), x=x, t=t, phi=np.tanh, phi_slope=lambda a: 1 - np.tanh(a) ** 2,
+                  phi_bend=lambda a: -2 * np.tanh(a) * (1 - np.tanh(a) ** 2), grad_v=grad_v, grad_trace=grad_trace,
+                  **{name: [getattr(net, f"{name}{k}") for k in range(3)] for name in ("W", "b")})
+    sheet.run("forward")
+    sheet.run("adjoint")
+    for name, code in (("v", v[0]), ("trace", trace[0]), ("grad_x", grad_x[0])):
+        compare(name, sheet[name], code)
+    for name, grad in net.named(grad_theta).items():
+        compare(name, sheet[f"grad_{name[0]}"][int(name[1:])], grad)
 
 
 def test_a_wrong_line_is_noticed():

@@ -22,6 +22,7 @@ from nfnumpy import flows
 from nfnumpy.commands.common import written_whole
 from nfnumpy.flows.linear_map import LinearMap
 from nfnumpy.nets.cnn import Conv2d
+from nfnumpy.nets.velocity import Velocity
 
 PAGE = pathlib.Path(__file__).with_name("atlas.md")
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -36,8 +37,9 @@ CHAPTERS = {
     "Transformers": [nf.Additive, nf.Affine, nf.RationalQuadratic, nf.MixtureOfLogistics],
     "Autoregressive and coupling flows": [nf.GaussianAutoregressive, nf.Coupling, flows.ImageCoupling],
     "Flows of one unit": [nf.Planar, nf.Radial],
+    "Continuous-time flows": [nf.ContinuousFlow],
     "Flows made of flows": [nf.Composition, nf.Inverse, flows.MultiScale],
-    "Conditioner networks": [nf.MLP, nf.MADE, Conv2d],
+    "Conditioner networks": [nf.MLP, nf.MADE, Conv2d, Velocity],
 }
 
 INTRODUCTION = """\

@@ -2,6 +2,7 @@
 from nfnumpy.flows.actnorm import ActNorm
 from nfnumpy.flows.autoregressive import GaussianAutoregressive
 from nfnumpy.flows.conditional import ConditionalFlow, one_hot
+from nfnumpy.flows.continuous import ContinuousFlow
 from nfnumpy.flows.conv1x1 import Conv1x1
 from nfnumpy.flows.coupling import Coupling
 from nfnumpy.flows.dense import Dense
@@ -21,7 +22,7 @@ from nfnumpy.flows.squeeze import Squeeze
 from nfnumpy.flows.transformers import Additive, Affine, Transformer
 from nfnumpy.flows.triangular import Triangular
 
-__all__ = ["ActNorm", "Additive", "Affine", "ConditionalFlow", "Conv1x1", "Coupling", "Dense", "Diagonal",
-           "EmergingConv", "GaussianAutoregressive", "ImageCoupling", "Logit", "MaskedConv", "MixtureOfLogistics",
-           "MultiScale", "PLU", "Permutation", "Planar", "QR", "Radial", "RationalQuadratic", "Squeeze", "Standardize",
-           "Transformer", "Triangular", "one_hot"]
+__all__ = ["ActNorm", "Additive", "Affine", "ConditionalFlow", "ContinuousFlow", "Conv1x1", "Coupling", "Dense",
+           "Diagonal", "EmergingConv", "GaussianAutoregressive", "ImageCoupling", "Logit", "MaskedConv",
+           "MixtureOfLogistics", "MultiScale", "PLU", "Permutation", "Planar", "QR", "Radial", "RationalQuadratic",
+           "Squeeze", "Standardize", "Transformer", "Triangular", "one_hot"]

@@ -3,9 +3,9 @@ import numpy as np
 
 from nfnumpy.arrays import as_rng
 from nfnumpy.flow import Composition, Inverse
-from nfnumpy.flows import (PLU, QR, ActNorm, Conv1x1, Coupling, Dense, Diagonal, EmergingConv, GaussianAutoregressive,
-                           ImageCoupling, Logit, MaskedConv, MixtureOfLogistics, Permutation, Planar, Radial,
-                           RationalQuadratic, Squeeze, Standardize, Triangular)
+from nfnumpy.flows import (PLU, QR, ActNorm, ContinuousFlow, Conv1x1, Coupling, Dense, Diagonal, EmergingConv,
+                           GaussianAutoregressive, ImageCoupling, Logit, MaskedConv, MixtureOfLogistics, Permutation,
+                           Planar, Radial, RationalQuadratic, Squeeze, Standardize, Triangular)
 from nfnumpy.image_models import glow, realnvp_image
 from nfnumpy.model import iaf, maf, realnvp
 from nfnumpy.nets import MLP
@@ -72,6 +72,7 @@ BUILDERS = {
     "coupling, mixture": lambda dim, rng: Coupling(dim, (8,), "tanh", rng=rng, transformer=MixtureOfLogistics(3)),
     "planar": lambda dim, rng: Planar(dim, rng=rng),
     "radial": lambda dim, rng: Radial(dim, rng=rng),
+    "continuous": lambda dim, rng: ContinuousFlow(min(dim, 4), (8,), rtol=1e-10, atol=1e-10, rng=rng),
     "maf": lambda dim, rng: maf(dim, steps=3, hidden=(12,), activation="tanh", rng=rng).flow,
     "iaf": lambda dim, rng: iaf(dim, steps=2, hidden=(12,), activation="tanh", rng=rng).flow,
     "realnvp": lambda dim, rng: realnvp(dim, steps=4, hidden=(12,), activation="tanh", rng=rng).flow,
