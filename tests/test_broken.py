@@ -14,7 +14,7 @@ LAYERS = {"permutation", "standardize", "diagonal", "triangular", "dense", "PLU"
           "Gaussian autoregressive flow", "coupling", "checkerboard", "multi-scale", "affine transformer",
           "other transformers", "mixture of logistics", "composition",
           "inverse", "squeeze", "logit", "dequantization", "bits per dimension", "negative log-likelihood", "reverse KL",
-          "planar flow", "radial flow", "context", "model", "any layer"}
+          "planar flow", "radial flow", "continuous-time flow", "context", "model", "any layer"}
 REPORTS = ("VincentStimper/normalizing-flows issue 27", "ikostrikov/pytorch-flows issue 16",
            "jaywalnut310/glow-tts issue 17",
            "danielward27/flowjax issue 169", "rll/deepul issue 4", "pclucas14/pytorch-glow pull request 1",
