@@ -114,10 +114,13 @@ def test_a_hard_row_is_as_accurate_among_easy_ones_as_alone():
 
 
 def test_the_rest_is_held_to_the_tolerance_as_well():
-    """An integral of many numbers among rows that stand still: of cos(30 t), at once and alone."""
-    rows, rest = np.zeros((400, 2)), np.zeros(7)
-    _, rest, _ = integrate(lambda t, rows: (rows, np.full(7, np.cos(30 * t))), 0, 1, rows, rest, 1e-8, 1e-8)
-    np.testing.assert_allclose(rest, np.sin(30) / 30, atol=1e-7)
+    """An integral of seven numbers, without rows and among rows that stand still: the same steps."""
+    (_, alone, count), (_, among, same) = (
+        integrate(lambda t, rows: (rows, np.cos(30 * t) * np.arange(7)), 0, 1, np.zeros((n, 2)), np.zeros(7), 1e-8, 1e-8)
+        for n in (0, 400))
+    assert count == same
+    np.testing.assert_allclose(among, alone, rtol=1e-12)
+    np.testing.assert_allclose(alone, np.sin(30) / 30 * np.arange(7), atol=1e-7)
 
 
 def all_signs(dim):

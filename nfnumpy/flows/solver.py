@@ -61,7 +61,8 @@ def integrate(derivative, start, stop, rows, rest, rtol, atol):
         return np.concatenate([d_rows.ravel(), d_rest])
 
     blocks = np.sqrt(np.repeat([rows.shape[1], len(rest)], [rows.size, len(rest)]) / len(y))
-    end = solve_ivp(flat, (start, stop), y, "DOP853", rtol=np.maximum(rtol * blocks, FLOOR), atol=atol * blocks)
+    end = solve_ivp(flat, (start, stop), y, "DOP853", rtol=np.maximum(rtol * blocks, FLOOR), atol=atol * blocks,
+                    first_step=abs(stop - start) / 4)            # its own guess is a millionth where nothing moves yet
     if not end.success:
         raise FloatingPointError(f"expected to come from t = {start:g} to {stop:g}, got as far as t = {end.t[-1]:.3g}: "
                                  f"{end.message[0].lower()}{end.message[1:]}")
