@@ -1,13 +1,18 @@
 """The command line, called in-process: what it writes, and that bad input gets one sentence, status 2 and no file."""
+import io
 import itertools
+import os
 import re
+import subprocess
+import sys
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import nfnumpy as nf
-from nfnumpy.__main__ import main
-from nfnumpy.commands import common, density, fit, tour
+from nfnumpy.__main__ import COMMANDS, main
+from nfnumpy.commands import common, density, fit, terminal, tour
 
 QUICK = ["--max-steps", "20", "--hidden", "8", "--steps", "2"]
 
@@ -136,9 +141,11 @@ def test_samples_to_the_screen(capsys):
 
 
 def test_help_and_version(capsys):
-    for argv in (["--help"], *([name, "--help"] for name in ("tour", "fit", "sample", "density"))):
-        assert main(argv) == 0
-        assert "python -m nfnumpy" in capsys.readouterr().out.split("example", 1)[1]
+    for argv in ([], *([name] for name in COMMANDS), *(["homework", task] for task in ("new", "check", "grade"))):
+        assert main([*argv, "--help"]) == 0
+        words = capsys.readouterr().out
+        assert "python -m nfnumpy" in words.split("example", 1)[1] and "130" in words.split("exit status:", 1)[1]
+        assert not argv or argv == ["homework"] or "--quiet" in words
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"nfnumpy {nf.__version__}\n"
 
@@ -187,6 +194,141 @@ def test_tour(monkeypatch, in_tmp_path, capsys):
     assert (in_tmp_path / "tour.png").read_bytes().startswith(b"\x89PNG")
 
 
+def typed(monkeypatch, content):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="ascii"))
+
+
+@pytest.mark.parametrize("content", ["height cm,weight\n5.5,-90\n3,-120\n",
+                                     "height cm\tweight\r\n5.5\t-90\r\n3\t-120\r\n", "\ufeff\n weight , height cm\n-90,5.5\n-120,3",
+                                     "5.5,-90\n3,-120"])
+def test_rows_from_the_standard_input(monkeypatch, capsys, content):
+    typed(monkeypatch, content.encode("utf-8"))
+    assert main(["density", "good.npz", "-", "--out", "-", "--quiet"]) == 0
+    out, err = capsys.readouterr()
+    values = np.array(out.split()[1:], float)
+    assert (values == nf.load("good.npz").log_prob([[5.5, -90], [3, -120]])).all() and err == ""
+
+
+def test_fit_learns_from_the_standard_input(monkeypatch, in_tmp_path):
+    typed(monkeypatch, (in_tmp_path / "data.csv").read_bytes())
+    assert main(["fit", "-", *QUICK, "--quiet"]) == 0
+    info = nf.load("model.npz").info
+    assert info["columns"] == ["height cm", "weight"] and info["source"] == "standard input"
+    assert info["rows"] == 48                                    # of 60, 12 of them held out
+
+
+def test_what_is_said_stays_out_of_the_data(monkeypatch, capsys):
+    """On stderr where the data go to the standard output; not at all with --quiet."""
+    for quiet in ([], ["--quiet"]):
+        typed(monkeypatch, b"-90,5.5\n")
+        assert main(["density", "good.npz", "-", "--out", "-", *quiet]) == 0
+        out, err = capsys.readouterr()
+        assert out.splitlines()[0] == "log_prob" and len(out.splitlines()) == 2
+        assert ("standard input has no names for its columns" in err) != bool(quiet)
+
+
+@pytest.mark.parametrize("content, words", [
+    (b"", "standard input: there is nothing in it"), (b"a,b\n", "standard input: the file holds a header and no rows"),
+    (b"a,b\n1,x\n", "standard input: line 2, column 'b'"), (b"\x93NUMPY\x01\x00", "expected UTF-8 text")])
+def test_what_is_wrong_with_the_standard_input(monkeypatch, capsys, content, words):
+    typed(monkeypatch, content)
+    assert words in refused(capsys, "fit", "-")
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """The report takes as long as a small training."""
+    monkeypatch.setattr(common, "save_figure", lambda figure, path: path.touch())
+    monkeypatch.setattr("nfnumpy.plot.report", lambda *_, **__: None)
+    monkeypatch.setattr("nfnumpy.plot_training.DPI", 30)
+
+
+def test_a_training_that_can_be_watched(no_pictures, in_tmp_path, capsys):
+    """The same model with and without; the same command again goes on from the checkpoint, and another is refused."""
+    watch = ["--animate", "film.gif", "--history", "history.csv", "--checkpoint", "run.npz"]
+    argv = ["fit", "data.csv", "--hidden", "4", "--steps", "1", "--max-steps", "2"]
+    assert main([*argv, "--out", "alone.npz", "--quiet"]) == 0
+    for _ in range(2):
+        capsys.readouterr()
+        assert main([*argv, *watch]) == 0
+        assert ("the film to film.gif, the learning curve to history.csv and the state of the training to run.npz."
+                in capsys.readouterr().out)
+        assert (nf.load("model.npz").theta == nf.load("alone.npz").theta).all()
+        table = nf.datasets.read("history.csv")
+        assert table.columns == ["step", "train", "valid", "lr", "seconds"] and table.x[:, 0].tolist() == [0, 1, 2]
+        assert (in_tmp_path / "film.gif").read_bytes().startswith(b"GIF89a")
+    before = files(in_tmp_path)
+    for other, words in ((["--lr", "0.5"], "got lr = 0.5 instead of 0.001"), (["--warmup", "3"], "got warmup = 3"),
+                         (["--seed", "1"], "got another model; to start anew, .*; DATA, --seed,")):
+        assert re.search(f"--checkpoint: expected the run that run.npz was written by, {words}",
+                         refused(capsys, *argv, *watch, *other))
+    assert "--checkpoint: expected good.npz to be a checkpoint" in refused(capsys, *argv, "--checkpoint", "good.npz")
+    assert files(in_tmp_path) == before
+
+
+def test_a_film_that_was_cut_short_is_not_said_to_be_written(no_pictures, monkeypatch, in_tmp_path, capsys):
+    monkeypatch.setattr("nfnumpy.plot_training.write_gif", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    assert main(["fit", "data.csv", *QUICK, "--animate", "film.gif"]) == 0
+    out = capsys.readouterr().out
+    assert "Interrupted" in out and "the report to report.png." in out and not (in_tmp_path / "film.gif").exists()
+
+
+class Terminal(io.TextIOWrapper):
+    """A console that knows an encoding."""
+
+    def __init__(self, encoding="utf-8"):
+        super().__init__(io.BytesIO(), encoding=encoding)
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("environment, system, coloured", [
+    ({"TERM": "xterm"}, "posix", True), ({}, "posix", True), ({"NO_COLOR": "1", "TERM": "xterm"}, "posix", False),
+    ({"NO_COLOR": ""}, "posix", True), ({"TERM": "dumb"}, "posix", False), ({}, "nt", False),
+    ({"WT_SESSION": "a"}, "nt", True), ({"WT_SESSION": "a", "NO_COLOR": "0"}, "nt", False)])
+def test_colours_are_for_terminals_that_show_them(environment, system, coloured):
+    with mock.patch.dict("os.environ", environment, clear=True), mock.patch("os.name", system):
+        found = [terminal.paint("FAIL", terminal.FAILED, stream) for stream in (Terminal(), io.StringIO())]
+    assert found == ["\x1b[1;31mFAIL\x1b[0m" if coloured else "FAIL", "FAIL"]
+
+
+def test_an_error_is_marked_on_a_terminal_and_comes_after_what_was_printed(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    screen = Terminal()
+    monkeypatch.setattr("sys.stdout", screen)
+    monkeypatch.setattr("sys.stderr", screen)
+    assert main(["fit", "data.csv", "--hidden", "4", "--lr", "1e300"]) == 2
+    screen.flush()
+    lines = screen.buffer.getvalue().decode().splitlines()
+    assert lines[0].startswith("Read data.csv") and lines[-1].startswith("\x1b[1;31mnfnumpy:\x1b[0m the ")
+
+
+def test_a_console_that_lacks_a_character_is_no_error(monkeypatch):
+    screens = Terminal("cp1252"), Terminal("ascii")
+    monkeypatch.setattr("sys.stdout", screens[0])
+    monkeypatch.setattr("sys.stderr", screens[1])
+    terminal.prepare_streams()
+    print("\u0432\u0435\u0441 \u00f6")
+    print("\u00f6", file=sys.stderr)
+    for screen, expected in zip(screens, (rb"\u0432\u0435\u0441 " + b"\xf6", rb"\xf6")):
+        screen.flush()
+        assert screen.buffer.getvalue().split(b"\n")[0].rstrip() == expected
+
+
+def test_a_closed_pipe_ends_the_command_without_a_word(in_tmp_path):
+    """And data for another program are UTF-8, whatever the console's encoding."""
+    model = nf.NormalizingFlow(nf.Standardize([0.0], [1.0]), info={"columns": ["\u0432\u0435\u0441"]})
+    nf.save(model, "narrow.npz")
+    command = [sys.executable, "-m", "nfnumpy", "sample", "narrow.npz", "-n", "20000", "--out", "-"]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONIOENCODING": "ascii"}, stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline().decode("utf-8").rstrip() == "\u0432\u0435\u0441"
+        process.stdout.close()
+        assert process.stderr.read() == b"" and process.wait() == 141
+
+
 BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.csv": "a,b\n1,2\n3,four\n5,6\n",
              "ragged.csv": "a,b\n1,2\n3\n", "nan.csv": "a,b\n1,2\nnan,4\n5,inf\n", "one.csv": "a,b\n1,2\n",
              "constant.csv": "a,b\n" + "".join(f"{i}.5,7.25\n" for i in range(30)), "few.csv": "a,b\n1,2\n3,5\n4,4\n",
@@ -232,7 +374,17 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("density good.npz data.csv --out data.csv", "overwrite the input"),
     ("density good.npz data.csv --out log_prob", "ends in .csv"), ("density good.npz digits", "columns"),
     ("tour --out tour.txt", "ends in .png"), ("tour --out nowhere/tour.png", "does not exist"),
-    ("tour --seed x", "--seed"), ("", "required"), ("dance", "dance"), ("fit", "required"),
+    ("tour --seed x", "--seed"), ("", "expected a command"), ("dance", "dance: there is no such command; the commands"),
+    ("fit", "required"), ("fti data.csv", "there is no such command (did you mean fit?)"),
+    ("fit data.csv --hiden=3", "--hiden: there is no such option (did you mean --hidden?)"),
+    ("fit data.csv more.csv", "more.csv: one argument too many"), ("fit data.csv -", "-: one argument too many"),
+    ("--quiet fit data.csv", "--quiet: expected a command first"), ("fit moonz", "(did you mean moons?)"),
+    ("fit digits --flow glwo", "(did you mean glow?)"), ("homework chek", "(did you mean check?)"),
+    ("homework check . --hint", "--hint"), ("fit data.csv --animate a.png", "--animate: expected a file name that"),
+    ("fit data.csv --animate nowhere/a.gif", "does not exist"), ("fit data.csv --history data.csv", "overwrite the"),
+    ("fit data.csv --checkpoint ./model.npz", "--checkpoint: expected another file than --out"),
+    ("fit data.csv --warmup -1", "--warmup"), ("fit - --flow glow", "rows of numbers come from the standard input"),
+    ("fit data.csv --out -", "rows of numbers go to the standard output"), ("sample -", "rows of numbers come from"),
 ])
 def test_bad_input_gets_one_sentence_and_loses_nothing(in_tmp_path, capsys, argv, words):
     for name, text in BAD_FILES.items():

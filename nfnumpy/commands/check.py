@@ -10,6 +10,7 @@ import numpy as np
 
 import nfnumpy as nf
 from nfnumpy.commands import common
+from nfnumpy.commands.terminal import FAILED, SKIPPED, paint
 from nfnumpy.testing.checks import CHECKS, DRAWING
 from nfnumpy.testing.counterexamples import counterexample, random_theta, shape_of
 
@@ -20,8 +21,9 @@ EXAMPLE = """examples: every flow of the package, a model file, and a flow of yo
   python -m nfnumpy check my_flow.py:MyFlow
 
 MyFlow is a flow with forward and inverse, a model with log_prob and sample, or a class or function that gives one when
-it is called with the number of dimensions, or with nothing.
-Exit status: 0 all properties hold, 1 one fails, 2 not usable."""
+it is called with the number of dimensions, or with nothing."""
+STATUS = """exit status: 0 all properties hold; 1 one does not; 2 not usable: one sentence on stderr says why; 130
+interrupted"""
 DIM, ROWS = 3, 5
 RAISED = "the flow raised"
 MODEL_CHECKS = {"check_density": nf.testing.check_density, "check_samples": nf.testing.check_samples}
@@ -32,22 +34,25 @@ def add_arguments(parser):
     parser.add_argument("target", metavar="TARGET", help="zoo, a .npz file that `fit` wrote, module:Name or "
                                                          "file.py:Name")
     common.add_seed(parser)
+    common.add_quiet(parser, "print only what fails, with its counterexample")
 
 
 def run(args):
     """Print the table; 0 if every property holds, else 1."""
     if args.target == "zoo":
         results = check_zoo(args.seed)
-        print(f"The {len(nf.testing.zoo(rng=args.seed))} flows of the package, each with random parameters:")
+        common.say(args, f"The {len(nf.testing.zoo(rng=args.seed))} flows of the package, each with random parameters:")
     else:
         thing, build = load(args.target)
         results = check_model(thing, args.seed) if is_model(thing) else check_one(thing, build, args.seed)
-        print(f"{args.target}: {thing!r}")
-    print(table(results))
+        common.say(args, f"{args.target}: {thing!r}")
+    common.say(args, table(results, {result: lambda text, colour=colour: paint(text, colour, sys.stdout)
+                                     for result, colour in (("FAIL", FAILED), ("skipped", SKIPPED))}))
     failures = [result for result in results if result[1] == "FAIL"]
-    for name, _, _, note in failures:
-        print(f"\n{note}")
-    print(f"\n{len(failures) or 'None'} of {len(results)} properties {'fails' if len(failures) == 1 else 'fail'}.")
+    for k, (_, _, _, note) in enumerate(failures):
+        print(note if args.quiet and not k else f"\n{note}")
+    common.say(args, f"\n{len(failures) or 'None'} of {len(results)} properties "
+                     f"{'fails' if len(failures) == 1 else 'fail'}.")
     return 1 if failures else 0
 
 
@@ -111,8 +116,8 @@ def smallest(check, build, message):
     return message if found is None else f"{check} fails; the smallest counterexample found:\n{found}"
 
 
-def table(results):
-    """Aligned columns.
+def table(results, painted={}):
+    """Aligned columns; `painted` has a function of the padded text for some of the results.
 
     >>> print(table([("check_shapes", "pass", 0.0, ""), ("check_vjp", "skipped", np.nan, "it has no vjps")]))
     property      result   worst error  note
@@ -123,7 +128,8 @@ def table(results):
     rows += [(name, result, "" if np.isnan(error) else f"{error:.2g}", "see below" if result == "FAIL" else note)
              for name, result, error, note in results]
     widths = [max(map(len, column)) for column in zip(*rows)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+    return "\n".join("  ".join(painted.get(cell, str)(cell.ljust(width)) for cell, width in zip(row, widths)).rstrip()
+                     for row in rows)
 
 
 def load(target):

@@ -1,6 +1,7 @@
 """What the commands share: arguments, reading data and models, and files that are written whole or not at all."""
 import argparse
 import csv
+import difflib
 import io
 import math
 import os
@@ -11,7 +12,8 @@ import warnings
 import numpy as np
 
 import nfnumpy as nf
-from nfnumpy.datasets.tables import SUFFIXES
+from nfnumpy.commands.terminal import write_data
+from nfnumpy.datasets.tables import SUFFIXES, read_stream
 from nfnumpy.files import written_whole
 
 PICTURES = (".png", ".pdf", ".svg")
@@ -60,15 +62,15 @@ def add_seed(parser):
                         help="of all random choices; the same seed gives the same result (default %(default)s)")
 
 
-def add_quiet(parser):
+def add_quiet(parser, words="print results and errors only, and no progress line"):
     """Declare ``--quiet``."""
-    parser.add_argument("--quiet", action="store_true", help="print results and errors only, and no progress line")
+    parser.add_argument("--quiet", action="store_true", help=words)
 
 
-def say(args, text):
-    """Print what a person likes to know on the way, unless asked to be quiet."""
+def say(args, text, file=None):
+    """Print what a person likes to know on the way, unless asked to be quiet; on stderr where stdout is for data."""
     if not args.quiet:
-        print(text, flush=True)
+        print(text, file=file, flush=True)
 
 
 def output_path(name, option, suffixes, inputs=()):
@@ -81,7 +83,8 @@ def output_path(name, option, suffixes, inputs=()):
     """
     path = pathlib.Path(name)
     if path.suffix.lower() not in suffixes:
-        raise ValueError(f"{option}: expected a file name that ends in {' or '.join(suffixes)}, got {str(name)!r}")
+        got = "-: only rows of numbers go to the standard output" if name == "-" else repr(str(name))
+        raise ValueError(f"{option}: expected a file name that ends in {' or '.join(suffixes)}, got {got}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{option}: the folder {path.parent} does not exist; make it first")
     if path.is_dir():
@@ -96,7 +99,7 @@ def output_path(name, option, suffixes, inputs=()):
 def write_columns(path, columns, x):
     """Write x ``(n, m)`` under the names of its columns: .csv, .tsv, .npy, or CSV on the standard output for None."""
     if path is None:
-        sys.stdout.write(as_text(columns, x, ","))
+        write_data(as_text(columns, x, ","))
         return
     if path.suffix.lower() == ".npy":
         write_array(path, x)
@@ -132,8 +135,8 @@ def save_figure(figure, path):
         figure.savefig(aside, format=path.suffix[1:].lower(), dpi=100)
 
 
-def read_data(name, seed=0):
-    """The `Table` behind DATA: a named data set, or, for a name with a suffix, a file.
+def read_data(name, seed=0, quiet=True):
+    """The `Table` behind DATA: a named data set, for a name with a suffix a file, for - the standard input.
 
     A word without a suffix is always the name of a data set, so that a file that lies about cannot change its meaning;
     write ``moons.csv`` or ``./moons.csv`` for the file.
@@ -142,11 +145,16 @@ def read_data(name, seed=0):
     (272, 2)
     """
     path = pathlib.Path(name)
+    if name == "-":
+        if sys.stdin.isatty() and not quiet:
+            print("Type rows of numbers with commas between them; end with Ctrl-D (on Windows Ctrl-Z and Enter).",
+                  file=sys.stderr)
+        return read_stream(sys.stdin.buffer, "standard input")
     if name in nf.datasets.NAMES:
         return nf.datasets.table(name, rng=seed)
     if not path.suffix and not path.exists():
         raise ValueError(f"{name}: expected a file of type {', '.join(SUFFIXES)}, or one of the data sets "
-                         f"{', '.join(nf.datasets.NAMES)}")
+                         f"{', '.join(nf.datasets.NAMES)}{similar(name, nf.datasets.NAMES)}")
     if path.suffix.lower() == ".npz" and path.is_file():
         raise ValueError(f"{name}: expected data ({', '.join(SUFFIXES)}), got a .npz file: models are saved like that")
     return nf.datasets.read(path)
@@ -155,6 +163,9 @@ def read_data(name, seed=0):
 def read_model(name):
     """The model in the file `name`: of rows of numbers, or of images of whole grey values."""
     path = pathlib.Path(name)
+    if name == "-":
+        raise ValueError("MODEL: expected a file that `fit` wrote (.npz), got -: only rows of numbers come from the "
+                         "standard input")
     if path.suffix.lower() in SUFFIXES or name in nf.datasets.NAMES:
         raise ValueError(f"{name}: expected a model file that `fit` wrote (.npz), got data")
     if not path.exists():
@@ -191,6 +202,16 @@ def shortened(history):
     '; unusually long gradients, shortened: 2'
     """
     return f"; unusually long gradients, shortened: {history.clipped}" if history.clipped else ""
+
+
+def similar(word, words):
+    """What a misspelt word may have meant, in brackets.
+
+    >>> similar("moonz", nf.datasets.NAMES), similar("dance", nf.datasets.NAMES)
+    (' (did you mean moons?)', '')
+    """
+    found = difflib.get_close_matches(word, words, n=1)
+    return f" (did you mean {found[0]}?)" if found else ""
 
 
 def mean_and_error(values):

@@ -1,13 +1,16 @@
 """``python -m nfnumpy density MODEL DATA``: log p of every row or image, in nats and in the units of the data."""
+import sys
+
 import numpy as np
 
 import nfnumpy as nf
 from nfnumpy.arrays import as_rng
 from nfnumpy.commands import common, images
 
-EXAMPLE = """examples: one number a row or an image, in nats, under the header log_prob
+EXAMPLE = """examples: one number a row or an image, in nats, under the header log_prob; the second as part of a pipe
 
   python -m nfnumpy density model.npz data.csv --out log_prob.csv
+  python -m nfnumpy sample model.npz --out - | python -m nfnumpy density model.npz - --out -
   python -m nfnumpy density digits.npz digits --out log_prob.csv
 
 Of images of whole grey values it is the log-probability of the image: of an autoregressive model exactly, of a flow a
@@ -21,9 +24,10 @@ def add_arguments(parser):
     parser.add_argument("model", metavar="MODEL", help="a .npz file that `fit` wrote")
     parser.add_argument("data", metavar="DATA",
                         help="a .csv, .tsv or .npy file with the model's columns, in any order if it has a header; of "
-                             "images a file as for `fit`; or the name of a data set")
+                             "images a file as for `fit`; the name of a data set; or - for CSV or TSV on the "
+                             "standard input")
     parser.add_argument("--out", default="log_prob.csv", metavar="FILE",
-                        help="a .csv, .tsv or .npy file, or - for the screen (default %(default)s)")
+                        help="a .csv, .tsv or .npy file, or - for CSV on the standard output (default %(default)s)")
     common.add_seed(parser)
     common.add_quiet(parser)
 
@@ -34,9 +38,9 @@ def run(args):
     model, shape = images.read_model(args.model)
     if shape is None:
         columns = common.columns_of(model)
-        x, note = in_order(common.read_data(args.data, args.seed), columns)
-        if note and path is not None:
-            common.say(args, note)
+        x, note = in_order(common.read_data(args.data, args.seed, args.quiet), columns)
+        if note:
+            common.say(args, note, sys.stdout if path else sys.stderr)
         log_p, kind, end = log_prob(model, x, columns, args), "row", ""
     else:
         x = images.read(args.data, model.grey_levels).x

@@ -5,12 +5,12 @@ import numpy as np
 
 import nfnumpy as nf
 from nfnumpy.arrays import as_rng
-from nfnumpy.commands import common, fit_images, images
+from nfnumpy.commands import common, fit_images, images, watched
 from nfnumpy.flows.triangular import Triangular
 
 EXAMPLE = """examples: a data set of the package, a file of your own, and images (a minute or two)
 
-  python -m nfnumpy fit faithful
+  python -m nfnumpy fit faithful --animate training.gif
   python -m nfnumpy fit data.csv --flow realnvp --hidden 32,32 --out model.npz --report report.png
   python -m nfnumpy fit digits --flow glow --out digits.npz
   python -m nfnumpy fit train-images-idx3-ubyte.gz --flow realnvp-image
@@ -23,15 +23,22 @@ glow, realnvp-image, ar-mlp and ar-cnn learn images of whole grey values: MNIST'
 that are printed are an upper bound. The other two are the autoregressive models of the recap: theirs are exact. The
 defaults suit 8 x 8 pixels; with 28 x 28, a step of realnvp-image takes 3 GB, or less with a smaller --batch-size.
 
+--animate shows data, density and samples while they are learnt, of more than two columns pairs, of images samples.
+--history has a row for each evaluation, step,train,valid,lr,seconds, in nats, each there as soon as it is measured.
+--checkpoint keeps where the training stands: the same command again goes on from there, after Ctrl-C or a crash.
+
 DATA without a suffix is the name of a data set; write moons.csv or ./moons.npy for a file. Named data sets:
 """ + f"  {', '.join(nf.datasets.NAMES)}\n  (digits are images, and to maf, realnvp and iaf rows of 64 numbers)"
+STATUS = """exit status: 0 done, also when Ctrl-C ended the training: its best model is kept; 2 not usable, or training
+failed: one sentence on stderr says why, and no file is changed but those of --history, --checkpoint and --animate; 130
+interrupted elsewhere"""
 
 FEW_ROWS = 1000                                                  # below, a larger share of rows decides when to stop
 MIN_ROWS = 10
 
 TABLES = {"hidden": (64, 64), "activation": "tanh", "max_steps": 3000, "batch_size": 256, "lr": 1e-3,
-          "weight_decay": 1.0, "patience": 20, "dtype": "float64", "dequantize": False}
-IMAGES = {"batch_size": 128, "patience": 30, "dtype": "float32", "grey_levels": None}
+          "warmup": 0, "weight_decay": 1.0, "patience": 20, "dtype": "float64", "dequantize": False}
+IMAGES = {"batch_size": 128, "warmup": 0, "patience": 30, "dtype": "float32", "grey_levels": None}
 # flow: the options that it has, with their defaults; those of images were tuned on the digits
 OPTIONS = {"maf": {**TABLES, "steps": 5}, "realnvp": {**TABLES, "steps": 8}, "iaf": {**TABLES, "steps": 5},
            "glow": {**IMAGES, "levels": 2, "steps": 8, "width": 32, "activation": "tanh", "max_steps": 2000, "lr": 4e-3,
@@ -49,7 +56,8 @@ def add_arguments(parser):
     def add(name, words, **how):
         parser.add_argument(f"--{name}", help=f"{words} ({defaults(name.replace('-', '_'))})", default=None, **how)
 
-    parser.add_argument("data", metavar="DATA", help="a file of rows or of images, or the name of a data set")
+    parser.add_argument("data", metavar="DATA", help="a file of rows or of images, the name of a data set, or - for "
+                                                     "rows as CSV or TSV on the standard input")
     parser.add_argument("--flow", choices=tuple(OPTIONS), default="maf", help="(default %(default)s)")
     add("steps", "layers, of glow in each level", type=common.count(1), metavar="K")
     add("levels", "levels of the multi-scale architecture", type=common.count(1), metavar="L")
@@ -60,9 +68,14 @@ def add_arguments(parser):
     add("depth", "causal convolutions", type=common.count(1), metavar="D")
     add("activation", "of the networks; relu is faster, and of flows goes astray far from the data",
         choices=("tanh", "relu"))
-    parser.add_argument("--out", default="model.npz", metavar="FILE", help="the model (default %(default)s)")
+    parser.add_argument("--out", default="model.npz", metavar="FILE",
+                        help="the model, a .npz file (default %(default)s)")
     parser.add_argument("--report", default="report.png", metavar="FILE",
                         help="the picture, a .png, .pdf or .svg file (default %(default)s)")
+    parser.add_argument("--animate", metavar="FILE", help="also a film of the training, a .gif file")
+    parser.add_argument("--history", metavar="FILE", help="also the learning curve while it grows, a .csv file")
+    parser.add_argument("--checkpoint", metavar="FILE", help="keep the state of the training in a .npz file, and go on "
+                                                             "from there if it exists")
     common.add_seed(parser)
     parser.add_argument("--test-fraction", type=common.number(0, 1, open_end=True), default=0.2, metavar="F",
                         help="share of the data held out for the final comparison (default %(default)g)")
@@ -70,6 +83,7 @@ def add_arguments(parser):
         metavar="N")
     add("batch-size", "rows or images a step", type=common.count(1), metavar="N")
     add("lr", "learning rate", type=common.number(0, open_end=True), metavar="LR")
+    add("warmup", "steps over which the learning rate rises to LR", type=common.count(0), metavar="N")
     add("weight-decay", "larger is smoother", type=common.number(0), metavar="WD")
     add("patience", "evaluations without improvement before training ends", type=common.count(1), metavar="N")
     parser.add_argument("--dequantize", action="store_true", default=None,
@@ -83,14 +97,16 @@ def add_arguments(parser):
 def defaults(option):
     """An option's defaults in words: which flows have which.
 
-    >>> defaults("width")
-    'default 32: glow, realnvp-image, ar-cnn'
+    >>> defaults("width"), defaults("warmup")
+    ('default 32: glow, realnvp-image, ar-cnn', 'default 0')
     """
     flows = {}
     for flow, options in OPTIONS.items():
         if option in options:
             value = options[option]
             flows.setdefault(",".join(map(str, value)) if isinstance(value, tuple) else f"{value}", []).append(flow)
+    if list(flows.values()) == [list(OPTIONS)]:
+        return f"default {next(iter(flows))}"
     return "default " + "; ".join(f"{value}: {', '.join(names)}" for value, names in flows.items())
 
 
@@ -117,22 +133,27 @@ def widths(text):
 def run(args):
     """Check the arguments before any work is done, then fit rows of numbers or images."""
     given = [args.data] if args.data not in nf.datasets.NAMES else []
-    out = common.output_path(args.out, "--out", (".npz",), given)
-    picture = common.output_path(args.report, "--report", common.PICTURES, given)
+    paths = {option: common.output_path(name, f"--{option}", suffixes, given) for option, name, suffixes in (
+        ("out", args.out, (".npz",)), ("report", args.report, common.PICTURES), ("animate", args.animate, (".gif",)),
+        ("history", args.history, (".csv",)), ("checkpoint", args.checkpoint, (".npz",))) if name is not None}
+    for option, path in paths.items():
+        for other in list(paths)[:list(paths).index(option)]:
+            if path.resolve() == paths[other].resolve():
+                raise ValueError(f"--{option}: expected another file than --{other}, got {path} for both")
     settle(args)
     if args.flow in fit_images.BUILD:
-        fit_images.run(args, out, picture)
+        fit_images.run(args, paths)
     elif images.are_images(args.data):
         raise ValueError(f"{args.data}: expected a table of rows for --flow {args.flow}, got images; these have --flow "
                          f"{', '.join(fit_images.BUILD)}")
     else:
-        fit_table(args, out, picture)
+        fit_table(args, paths)
 
 
-def fit_table(args, out, picture):
+def fit_table(args, paths):
     """`run` for rows of numbers."""
     rng = as_rng(args.seed)
-    table = common.read_data(args.data, rng)
+    table = common.read_data(args.data, rng, args.quiet)
     common.say(args, describe(table))
     table, noisy = dequantized(table, args.dequantize, rng)
     nf.datasets.check_trainable(table)
@@ -152,9 +173,7 @@ def fit_table(args, out, picture):
     few = len(train) < FEW_ROWS
     common.say(args, f"Training {args.flow} with {len(model.theta)} parameters on {len(train)} rows; "
                      f"{n_test} held out for the test. Ctrl-C ends the training and keeps the best model so far.")
-    history = nf.fit(model, train, rng=rng, valid_fraction=0.2 if few else 0.1, max_steps=args.max_steps,
-                     batch_size=args.batch_size, lr=args.lr, weight_decay=args.weight_decay, patience=args.patience,
-                     progress=False if args.quiet else None)
+    history = watched.fit(args, paths, model, train, rng=rng, valid_fraction=0.2 if few else 0.1)
     common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; "
                      f"best on the rows to stop by at step {history.best_step}{common.shortened(history)}.")
 
@@ -167,9 +186,9 @@ def fit_table(args, out, picture):
     n_drawn = min(len(x), 2000)
     figure = plot.report(history, model, train[:n_drawn], model.sample(n_drawn, rng), table.columns,
                          title=f"{pathlib.Path(table.source).name}: {results[0]}")
-    nf.save(model, out)
-    common.save_figure(figure, picture)
-    common.say(args, f"Wrote the model to {out} and the report to {picture}.")
+    nf.save(model, paths["out"])
+    common.save_figure(figure, paths["report"])
+    common.say(args, watched.written(paths))
 
 
 def describe(table):

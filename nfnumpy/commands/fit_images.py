@@ -7,7 +7,7 @@ import numpy as np
 
 import nfnumpy as nf
 from nfnumpy.arrays import as_rng
-from nfnumpy.commands import common, images
+from nfnumpy.commands import common, images, watched
 from nfnumpy.flows.logit import Logit
 
 MIN_IMAGES = 10
@@ -15,8 +15,8 @@ MOST_VALID = 500                                                 # evaluated oft
 DRAWN = 64                                                       # images in each half of the report
 
 
-def run(args, out, picture):
-    """`fit` for the flows in `BUILD`; `args` as `fit.settle` leaves them, `out` and `picture` checked paths."""
+def run(args, paths):
+    """`fit` for the flows in `BUILD`; `args` as `fit.settle` leaves them, `paths` of each file to write, checked."""
     rng, data = as_rng(args.seed), images.read(args.data, args.grey_levels)
     common.say(args, describe(data))
     if len(data.x) < MIN_IMAGES:
@@ -33,9 +33,7 @@ def run(args, out, picture):
     common.say(args, f"Training {args.flow} with {len(model.theta)} parameters on {len(train)} images; {n_test} held "
                      "out for the test. Ctrl-C ends the training and keeps the best model so far.")
     rows = train.reshape(-1, *model.x_shape)
-    history = nf.fit(model, rows[n_valid:], rows[:n_valid], rng=rng, max_steps=args.max_steps,
-                     batch_size=args.batch_size, lr=args.lr, weight_decay=args.weight_decay, patience=args.patience,
-                     progress=False if args.quiet else None)
+    history = watched.fit(args, paths, model, rows[n_valid:], rows[:n_valid], rng=rng)
     history = in_bits(history, x.shape[1:])
     common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; best on "
                      f"the {n_valid} images to stop by at step {history.best_step}, with {history.best_valid:.3f} bits "
@@ -51,9 +49,9 @@ def run(args, out, picture):
     drawn = images.sample(model, x.shape[1:], DRAWN, rng)
     figure = plot_images.report(history, drawn, test[:DRAWN], data.grey_levels,
                                 title=f"{pathlib.Path(data.source).name}, {args.flow}: {results[0]}")
-    nf.save(model, out)
-    common.save_figure(figure, picture)
-    common.say(args, f"Wrote the model to {out} and the report to {picture}.")
+    nf.save(model, paths["out"])
+    common.save_figure(figure, paths["report"])
+    common.say(args, watched.written(paths))
 
 
 def describe(data):

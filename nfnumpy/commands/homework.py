@@ -12,23 +12,33 @@ EXAMPLE = """examples: hand out, check what you have, grade a folder or a zip
   python -m nfnumpy homework grade submissions.zip --out grades.csv --seed 2718 --feedback pages
 
 The exercises and their points are in lectures/homework, with a page for teachers."""
+STATUS = """exit status: 0 done; 1, of check, if something that was begun is not right yet; 2 not usable: one sentence
+on stderr says why; 130 interrupted"""
 CHECK_SEED = 0
 
 
 def add_arguments(parser):
     """The tasks new, check and grade, each with its options."""
     tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
-    new = tasks.add_parser("new", help="write the exercises of a pack into a folder")
-    new.add_argument("folder", metavar="DIR")
+
+    def add_task(name, words, example, run):
+        task = tasks.add_parser(name, help=words, description=f"{words[0].upper()}{words[1:]}.",
+                                epilog=f"example:\n  python -m nfnumpy homework {example}\n\n{STATUS}",
+                                formatter_class=parser.formatter_class)
+        task.set_defaults(task=run, parser=task)
+        return task
+
+    new = add_task("new", "write the exercises of a pack into a folder", "new my_homework --pack week", run_new)
+    new.add_argument("folder", metavar="DIR", help="where to write them; made if it does not exist")
     new.add_argument("--pack", default="week", help="classroom, week, vjp, images or explore (default %(default)s)")
     new.add_argument("--variant", type=common.count(0), default=0, metavar="N",
                      help="another convention than the slides', so that a copied answer fails (default 0, the slides')")
     new.add_argument("--notebook", action="store_true", help="one Jupyter notebook instead of files")
-    new.set_defaults(task=run_new)
-    check = tasks.add_parser("check", help="points, properties that fail, and the smallest counterexamples")
+    check = add_task("check", "points, properties that fail, and the smallest counterexamples",
+                     "check my_homework --hints 1", run_check)
     check.add_argument("folder", metavar="DIR", help="a folder with your files, or one file")
-    check.set_defaults(task=run_check)
-    grade = tasks.add_parser("grade", help="grade all submissions: a table and feedback")
+    grade = add_task("grade", "grade all submissions: a table and feedback",
+                     "grade submissions.zip --out grades.csv --seed 2718 --feedback pages", run_grade)
     grade.add_argument("submissions", metavar="SUBMISSIONS", help="a folder, or a zip from Moodle or Canvas")
     grade.add_argument("--out", default="grades.csv", metavar="FILE",
                        help="the table; JSON and Gradescope's format stand beside it (default %(default)s)")
@@ -36,8 +46,9 @@ def add_arguments(parser):
                        help="of the hidden inputs; choose one and keep it to yourself (default %(default)s)")
     grade.add_argument("--feedback", metavar="DIR", help="write a Markdown page for each submission into DIR")
     grade.add_argument("--only", metavar="EXERCISE", help="grade one exercise again, keep the other points of --out")
+    common.add_quiet(new, "print errors only")
+    common.add_quiet(check, "print the points only")
     common.add_quiet(grade)
-    grade.set_defaults(task=run_grade)
     for below in (check, grade):
         below.add_argument("--hints", type=int, choices=(0, 1, 2), default=0 if below is check else 1,
                            help="0: what fails, and where; 1: and a question; 2: and the slide (default %(default)s)")
@@ -64,8 +75,8 @@ def run_new(args):
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
-    print(f"Wrote {', '.join(texts)} to {folder}: {pack.title}, {pack.total:g} points.")
-    print(f"See how far you are with: python -m nfnumpy homework check {folder}")
+    common.say(args, f"Wrote {', '.join(texts)} to {folder}: {pack.title}, {pack.total:g} points.\n"
+                     f"See how far you are with: python -m nfnumpy homework check {folder}")
 
 
 def run_check(args):
@@ -75,11 +86,11 @@ def run_check(args):
     pack = grading.pack_of([submission], args.pack, args.variant)
     graded = grading.grade(submission, pack, CHECK_SEED)
     print(feedback.summary(graded))
-    for slug, verdicts in graded.verdicts.items():
+    for slug, verdicts in graded.verdicts.items() if not args.quiet else ():
         for part, verdict in verdicts.items():
             if verdict.state != "not started" and (verdict.credit < 1 or verdict.notes):
                 print("\n" + "\n".join(feedback.part_lines(verdict, pack.points[slug][part], args.hints)))
-    for remark in graded.remarks:
+    for remark in graded.remarks if not args.quiet else ():
         print(f"\n{feedback.clean(remark)}")
     parts = [verdict for verdicts in graded.verdicts.values() for verdict in verdicts.values()]
     return 0 if all(verdict.held == len(verdict.results) for verdict in parts) and not graded.remarks else 1

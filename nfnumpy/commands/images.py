@@ -50,6 +50,9 @@ def read(name, grey_levels=None):
     ((1797, 8, 8, 1), 17)
     """
     path = pathlib.Path(name)
+    if name == "-":
+        raise ValueError(f"DATA: expected a file of images, got -: only rows of numbers come from the standard input; "
+                         f"images are {KINDS}")
     if name == "digits":
         x = nf.datasets.digits()[0]
     elif name in nf.datasets.NAMES or path.suffix.lower() in (".csv", ".tsv"):

@@ -18,9 +18,9 @@ def add_arguments(parser):
     parser.add_argument("-n", type=common.count(1), metavar="N",
                         help="number of rows or images (default 1000, of a picture 64)")
     parser.add_argument("--out", metavar="FILE",
-                        help="of rows a .csv, .tsv or .npy file, or - for the screen (default samples.csv); of images "
-                             "a .npy file of whole grey values (n, height, width, channels), or a .png picture "
-                             "(default samples.npy)")
+                        help="of rows a .csv, .tsv or .npy file, or - for CSV on the standard output (default "
+                             "samples.csv); of images a .npy file of whole grey values (n, height, width, channels), "
+                             "or a .png picture (default samples.npy)")
     parser.add_argument("--temperature", type=common.number(0), default=1.0, metavar="T",
                         help="scales the noise z; below 1 keeps nearer to the middle (default %(default)g)")
     common.add_seed(parser)

@@ -1,5 +1,6 @@
 """A user's table of numbers, from a file: what is wrong with it is said in one sentence that names the place."""
 import csv
+import io
 import pathlib
 from typing import NamedTuple
 
@@ -50,21 +51,41 @@ def read(path):
         raise ValueError(f"{path}: expected a file of type {', '.join(SUFFIXES)}, got {path.suffix or 'no suffix'}")
     if path.stat().st_size == 0:
         raise ValueError(f"{path}: the file is empty")
-    x, columns, places = read_npy(path) if suffix == ".npy" else read_text(path, "\t" if suffix == ".tsv" else ",")
+    if suffix == ".npy":
+        return finite(*read_npy(path), str(path))
+    with open(path, "rb") as file:
+        return finite(*read_text(file, str(path), "\t" if suffix == ".tsv" else ","), str(path))
+
+
+def read_stream(file, source):
+    """The `Table` in an open binary `file`, such as ``sys.stdin.buffer``: text with commas, or with tabs, as in `read`.
+
+    >>> read_stream(io.BytesIO(b"a b\\tc\\n1\\t2\\n"), "standard input")
+    Table(x=array([[1., 2.]]), columns=['a b', 'c'], source='standard input')
+    """
+    content = file.read()
+    if not content:
+        raise ValueError(f"{source}: there is nothing in it")
+    first = content.lstrip().partition(b"\n")[0]
+    return finite(*read_text(io.BytesIO(content), source, "\t" if b"\t" in first else ","), source)
+
+
+def finite(x, columns, places, source):
+    """The `Table`, or a ValueError that names the place of the first number that is NaN or infinite."""
     bad = ~np.isfinite(x)
     if bad.any():
         row, column = np.argwhere(bad)[0]
-        raise ValueError(f"{path}: expected finite numbers, got {int(bad.sum())} that are NaN or infinite, "
+        raise ValueError(f"{source}: expected finite numbers, got {int(bad.sum())} that are NaN or infinite, "
                          f"the first in {places[row]}, column {columns[column]!r}")
-    return Table(x, columns, str(path))
+    return Table(x, columns, source)
 
 
-def read_text(path, delimiter):
-    """x, columns and the place of each row (a line, as an editor counts them)."""
+def read_text(file, path, delimiter):
+    """x, columns and the place of each row (a line, as an editor counts them) of a binary file."""
     header, rows, places, end = None, [], [], 0
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file, delimiter=delimiter, skipinitialspace=True, strict=True)
+        with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as text:
+            reader = csv.reader(text, delimiter=delimiter, skipinitialspace=True, strict=True)
             for fields in reader:
                 place, end = f"line {end + 1}", reader.line_num         # a quoted field may span lines
                 fields = [field.strip() for field in fields]
