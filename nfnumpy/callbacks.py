@@ -177,15 +177,15 @@ class Animation:
         """Add the model that is kept, and write the film."""
         if state.history.step:
             self.add(state, "kept")
-            from nfnumpy import plot_training
+            from nfnumpy import gif
             view, self.view = self.view, None                    # the next training begins another film
             with written_whole(self.path) as aside:
-                plot_training.write_gif(aside, view, self.frames, self.fps)
+                gif.write_gif(aside, view, self.frames, self.fps)
             self.frames = []
 
     def add(self, state, note):
         """Keep what a frame needs."""
-        from nfnumpy import plot_training                                # here, since matplotlib takes long to load
+        from nfnumpy import plot_training                        # here, since matplotlib takes long to load
         if self.view is None:
             self.frames = []
             self.view = plot_training.view_of(state.model, state.x, self.n, self.seed)

@@ -1,22 +1,18 @@
-"""A training as a film: what a frame shows of each kind of model, drawn frame by frame into an animated GIF.
+"""What a film of a training shows of each kind of model.
 
 A view looks at a model, which gives the arrays of a frame; when it has all frames it draws the axes and scales for the
 whole film once, and then only moves what changes. Data are blue, samples orange, the density viridis or green, as in
-`nfnumpy.plot`. See `nfnumpy.callbacks.Animation`.
+`nfnumpy.plot`. See `nfnumpy.callbacks.Animation`, and `nfnumpy.gif` for the file.
 """
 import math
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from PIL import Image
 
 from nfnumpy import plot, plot_images
 from nfnumpy.history import unit_of
 
 ROWS, IMAGES = 1000, 36                                          # samples in a frame
 MOST_CELLS = 64                                                  # whole numbers a side whose probabilities are mapped
-DPI = 80
-REST = 2.0                                                       # seconds for which the last frame stays
 
 
 def view_of(model, x, n=None, seed=0):
@@ -223,41 +219,6 @@ def caption(state, note=""):
         step, value, at = history.best_step, history.best_valid, history.best_step
     words = f"step {step:>{len(str(state.max_steps))}} of {state.max_steps}   held-out {value / nats:7.3f} {unit}"
     return words + (f"   {note}" if note else f" at step {at}" if at != step else "")
-
-
-def write_gif(path, view, frames, fps):
-    """Draw frames ``[(caption, arrays)]`` one after another into an animated GIF; the last one stays a while.
-
-    All frames have the same 256 colours, those of the first and the last frame together.
-    """
-    figure = plot.new_figure(view.size[1], view.size[0])
-    figure.dpi = DPI
-    canvas = FigureCanvasAgg(figure)
-    title = figure.suptitle(frames[-1][0], x=0.02, ha="left", fontsize=10, family="monospace")
-    view.draw(figure, [arrays for _, arrays in frames])
-    canvas.draw()
-    figure.set_layout_engine("none")                             # laid out once: nothing jumps
-
-    def drawn(words, arrays):
-        title.set_text(words)
-        view.show(*arrays)
-        canvas.draw()
-        return np.asarray(canvas.buffer_rgba())[..., :3]
-
-    palette = _palette(np.concatenate([drawn(*frames[k]).copy() for k in (0, -1)]))
-    pictures = (Image.fromarray(drawn(*frame)).quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames)
-    first = next(pictures)
-    durations = [round(1000 / fps)] * (len(frames) - 1) + [round(1000 * REST)]
-    first.save(path, format="GIF", save_all=True, append_images=pictures, duration=durations, loop=0)
-
-
-def _palette(picture):
-    """An image with the 256 colours that suit a picture; the paper is white and not nearly so."""
-    palette = Image.fromarray(picture).quantize(256)
-    colours = np.array(palette.getpalette()).reshape(-1, 3)
-    colours[(colours >= 244).all(axis=1)] = 255
-    palette.putpalette(colours.ravel().tolist())
-    return palette
 
 
 def _edges(where, levels):

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
 import nfnumpy as nf
-from nfnumpy import plot_training
+from nfnumpy import gif, plot_training
 from nfnumpy.callbacks import Animation, CsvHistory
 
 
 @pytest.fixture(autouse=True)
 def small_pictures(monkeypatch):
-    monkeypatch.setattr(plot_training, "DPI", 40)
+    monkeypatch.setattr(gif, "DPI", 40)
 
 
 x_train = np.random.default_rng(0).standard_normal((60, 2)) @ np.array([[1.0, 0.8], [0.0, 0.6]]) + 1
@@ -291,7 +291,7 @@ def test_the_film_is_written_however_training_ends(tmp_path, monkeypatch, error)
         written.extend(frames)
         path.touch()
 
-    monkeypatch.setattr(plot_training, "write_gif", write)
+    monkeypatch.setattr(gif, "write_gif", write)
     callbacks = [Animation(tmp_path / "film.gif", n=5), raising]
     if error is KeyboardInterrupt:
         fit(callbacks)
@@ -309,7 +309,7 @@ def test_an_old_film_stays_until_the_new_one_is_whole(tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr(plot_training, "write_gif", failing)
+    monkeypatch.setattr(gif, "write_gif", failing)
     with pytest.raises(OSError, match="No space left"):
         fit(Animation(tmp_path / "film.gif", n=5))
     assert (tmp_path / "film.gif").read_bytes() == b"older results" and os.listdir(tmp_path) == ["film.gif"]
@@ -325,7 +325,7 @@ def test_samples_far_away_or_not_finite_can_be_drawn(tmp_path):
     model = nf.realnvp(2, steps=2, hidden=(4,), rng=1)
     view = plot_training.view_of(model, x_train, 9)
     bad = np.full((100, 100), np.nan, np.float32), np.full((9, 2), [np.nan, np.inf], np.float32)
-    plot_training.write_gif(tmp_path / "film.gif", view, [("good", view.look(model)), ("bad", bad)], 8)
+    gif.write_gif(tmp_path / "film.gif", view, [("good", view.look(model)), ("bad", bad)], 8)
     assert len(pictures(tmp_path / "film.gif")) == 2
     narrow = nf.NormalizingFlow(nf.Standardize([1.0, 1.0], [1e-200, 1e-200]))        # p beyond the largest number
     assert np.isfinite(view.density(narrow, np.ones((1, 2)))).all()

@@ -12,7 +12,7 @@ import pytest
 
 import nfnumpy as nf
 from nfnumpy.__main__ import COMMANDS, main
-from nfnumpy.commands import common, density, fit, terminal, tour
+from nfnumpy.commands import common, density, fit_tables, terminal, tour
 
 QUICK = ["--max-steps", "20", "--hidden", "8", "--steps", "2"]
 
@@ -166,16 +166,16 @@ def test_interrupted_training_keeps_the_best_model(monkeypatch, capsys):
 
 
 def test_interrupted_elsewhere(monkeypatch, capsys):
-    monkeypatch.setattr("nfnumpy.commands.fit.prepare", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("nfnumpy.commands.fit_tables.prepare", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main(["fit", "data.csv"]) == 130
     assert capsys.readouterr().err == "nfnumpy: interrupted\n"
 
 
 def test_a_flow_that_is_not_better_than_the_gaussian_is_called_so():
-    better = fit.compare(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.1, 2.0]), "Gaussian", "maf")
-    unsure = fit.compare(np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.5, 2.9]), "Gaussian", "maf")
-    worse = fit.compare(np.array([1.0, -1e9, 3.0]), np.zeros(3), "Gaussian", "maf")
-    broken = fit.compare(np.array([1.0, np.nan, 3.0]), np.zeros(3), "Gaussian", "maf")
+    better = fit_tables.compare(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.1, 2.0]), "Gaussian", "maf")
+    unsure = fit_tables.compare(np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.5, 2.9]), "Gaussian", "maf")
+    worse = fit_tables.compare(np.array([1.0, -1e9, 3.0]), np.zeros(3), "Gaussian", "maf")
+    broken = fit_tables.compare(np.array([1.0, np.nan, 3.0]), np.zeros(3), "Gaussian", "maf")
     assert len(better) == 1 and "three standard errors" in unsure[1]
     assert "not better than the Gaussian" in worse[1] and "not better" in broken[1]
 
@@ -240,7 +240,7 @@ def no_pictures(monkeypatch):
     """The report takes as long as a small training."""
     monkeypatch.setattr(common, "save_figure", lambda figure, path: path.touch())
     monkeypatch.setattr("nfnumpy.plot.report", lambda *_, **__: None)
-    monkeypatch.setattr("nfnumpy.plot_training.DPI", 30)
+    monkeypatch.setattr("nfnumpy.gif.DPI", 30)
 
 
 def test_a_training_that_can_be_watched(no_pictures, in_tmp_path, capsys):
@@ -267,7 +267,7 @@ def test_a_training_that_can_be_watched(no_pictures, in_tmp_path, capsys):
 
 
 def test_a_film_that_was_cut_short_is_not_said_to_be_written(no_pictures, monkeypatch, in_tmp_path, capsys):
-    monkeypatch.setattr("nfnumpy.plot_training.write_gif", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr("nfnumpy.gif.write_gif", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main(["fit", "data.csv", *QUICK, "--animate", "film.gif"]) == 0
     out = capsys.readouterr().out
     assert "Interrupted" in out and "the report to report.png." in out and not (in_tmp_path / "film.gif").exists()

@@ -128,7 +128,7 @@ BUILDS = {
     "sample": (model.sample, {"n": 3, "rng": 0, "temperature": 1.0}),
     "reverse_kl": (lambda n, rng: nf.reverse_kl(model, nf.StandardNormal(2), n, rng), {"n": 3, "rng": 0}),
     "fit": (lambda **arguments: nf.fit(nf.realnvp(2, steps=1, hidden=(3,), rng=0), GOOD, **arguments),
-            {"x_valid": None, "valid_fraction": 0.5, "rng": 0, "max_steps": 1, "batch_size": 2, "lr": 0.1, "weight_decay": 0.0,
+            {"x_valid": None, "valid_fraction": 0.5, "rng": 0, "max_steps": 1, "batch_size": 2, "lr": 0.1, "warmup": 0, "weight_decay": 0.0,
              "clip": 5.0, "patience": 1, "eval_every": 1, "callback": None})}
 
 
@@ -149,7 +149,8 @@ WORDS = st.sampled_from(["", "-1", "0", "nan", "inf", "1e400", "-0.5", "1_0", "9
                          "broken.npz"])
 COMMANDS = {
     "fit": (["fit", "data.csv"], ["--flow", "--steps", "--hidden", "--activation", "--out", "--report", "--seed",
-                                  "--test-fraction", "--max-steps", "--batch-size", "--lr", "--weight-decay", "--patience",
+                                  "--test-fraction", "--max-steps", "--batch-size", "--lr", "--warmup", "--weight-decay", "--patience",
+                                  "--animate", "--history", "--checkpoint",
                                   "--dtype", "--width", "--grey-levels", "DATA"]),
     "sample": (["sample", "model.npz"], ["-n", "--out", "--seed", "--temperature", "DATA"]),
     "density": (["density", "model.npz", "data.csv"], ["--out", "DATA"])}
@@ -179,7 +180,7 @@ def test_command_line(folder, data, command):
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("nfnumpy.commands.fit.fit_table", lambda args, out, picture: fit_without_picture(args, out))
+            patch.setattr("nfnumpy.commands.fit_tables.run", fit_without_picture)
             status = main(argv)
     finally:
         os.chdir(here)
@@ -190,12 +191,12 @@ def test_command_line(folder, data, command):
         assert any(name in err.getvalue() for name in named)
 
 
-def fit_without_picture(args, out):
+def fit_without_picture(args, paths):
     """What `fit` does with its options, and no report, which takes half a second to draw."""
     data = nf.datasets.read(args.data)
     built = nf.maf(2, args.steps, args.hidden, args.activation, args.seed, np.dtype(args.dtype))
     nf.fit(built, data.x, rng=args.seed, max_steps=args.max_steps, batch_size=args.batch_size, lr=args.lr,
-           weight_decay=args.weight_decay, patience=args.patience)
+           warmup=args.warmup, weight_decay=args.weight_decay, patience=args.patience)
 
 
 TABLE = "height,weight\n1.5,2\n-3e2,4\n5,6\n"
