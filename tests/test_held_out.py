@@ -25,12 +25,12 @@ def test_it_prints_the_table(capsys, monkeypatch):
     assert len(err.splitlines()) == 6
 
 
-@pytest.mark.parametrize("row", ["MAF, affine", "MAF, mixture", "RealNVP, affine", "planar"])
+@pytest.mark.parametrize("row", [row for row, flow in held_out.FLOWS.items() if flow.data != held_out.IMAGES])
 def test_parameters_are_those_that_a_gradient_reaches(row):
     rng = np.random.default_rng(0)
     flow = held_out.FLOWS[row].build((3,), 5, 0).astype(np.float64)
     nf.testing.randomize(flow, rng)
-    (z, log_det), vjp = flow.forward_vjp(rng.standard_normal((20, 3)))
+    (z, log_det), vjp = flow.forward_vjp(4 * rng.standard_normal((200, 3)))    # something in every bin
     _, grad_theta = vjp(np.cos(z), np.ones_like(log_det))
     assert held_out.parameters(flow) == (grad_theta != 0).sum()
 
