@@ -8,20 +8,20 @@ from tests.benchmarks import held_out
 
 def test_it_prints_the_table(capsys, monkeypatch):
     monkeypatch.setitem(held_out.DATA, "digits", held_out.DATA["digits"]._replace(budget=2000))
-    held_out.main(["--data", "moons", "digits", "--flow", "MAF, mixture", "Glow", "true density", "--steps", "2",
+    held_out.main(["--data", "moons", "digits", "--flow", "RealNVP, affine", "Glow", "true density", "--steps", "2",
                    "--jobs", "1"])
     out, err = capsys.readouterr()
     lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in out.splitlines() if line.startswith("|")]
     table = {line[0]: line[1:] for line in lines[2:6]}
     assert lines[0] == ["", "moons", "digits"]
-    assert list(table) == ["linear Gaussian", "MAF, mixture", "Glow", "true density"]
+    assert list(table) == ["linear Gaussian", "RealNVP, affine", "Glow", "true density"]
     assert table["Glow"][0] == "" and table["true density"][1] == ""    # no image flow of moons, no truth of digits
     train, test = nf.datasets.load("moons", 20000, 0, test_fraction=0.5)
     gaussian, truth = nf.Gaussian.fit(train).log_prob(test), nf.targets.Moons().log_prob(test)
     error = (truth - gaussian).std(ddof=1) / 100                 # of 10,000 rows
     assert table["linear Gaussian"][0] == f"{gaussian.mean():.3f}"
     assert table["true density"][0] == f"{truth.mean():.3f} ± {error:.3f}"
-    assert gaussian.mean() - 0.2 < float(table["MAF, mixture"][0].split()[0]) < truth.mean()
+    assert gaussian.mean() - 0.2 < float(table["RealNVP, affine"][0].split()[0]) < truth.mean()
     assert len(err.splitlines()) == 6
 
 

@@ -31,8 +31,8 @@ def increasing_root(phi, target, low, high, start):
     ----------
     phi : function
         ``phi(a)`` gives the values and the slopes at `a`, and the sizes of the terms of which the values are sums: they
-        say how far a value is known. All ``(n,)``.
-    target, low, high, start : real arrays ``(n,)``
+        say how far a value is known. All of the shape of `target`.
+    target, low, high, start : real arrays of one shape
         With phi(low) <= target <= phi(high), and `start` between them.
 
     Notes
