@@ -53,9 +53,9 @@ class MixtureOfLogistics(Transformer):
     components, of weight pi, place mu and scale s; c are constants. The arrays below, above and at are posterior
     probabilities of the components, given a number below x, above x, or at x.
 
-    The mixture has the density sum_k pi_k p_k q_k / s_k. With a logistic base density an autoregressive flow of this
-    transformer would be the model whose conditionals are mixtures. A mixture of equal components is affine: the log odds
-    log p - log q of one logistic distribution function are (x - mu) / s.
+    The mixture has the density sum_k pi_k p_k q_k / s_k. With a logistic base density an autoregressive flow with this
+    transformer would be the model whose conditionals are such mixtures. A mixture of equal components is affine: the
+    log odds log p - log q of one logistic distribution function are (x - mu) / s.
 
     ``params[..., :K]`` give a, ``[K:2K]`` m and ``[2K:]`` r; log s is softly bounded, as in `Affine`.
 
@@ -72,8 +72,9 @@ class MixtureOfLogistics(Transformer):
     Notes
     -----
     *The range.* F alone maps to (0, 1); the log odds map on to all of R. Far out z is (x - mu_k) / s_k plus a constant,
-    of the component with the largest scale. F rounds to 1 there, so log S is not computed from it, but is a sum over
-    exp(log pi_k + log q_k) of its own, and the larger one of F and S stands where a logarithm could cancel.
+    of the component with the largest scale. F rounds to 1 there, so log S is not computed from it, but from the
+    log pi_k + log q_k. In log dz/dx = log density - log F - log S two large numbers would cancel; on the right the code
+    takes the logarithms of above * p / s instead, which are of density / S, and subtracts log F, which is near 0.
 
     *The slope* dz/dx = sum_k pi_k p_k q_k / s_k / (F S) is positive. Since p (1 - p) is concave, the sum of the
     pi_k p_k q_k is at most F S, and so the slope is at most 1 / min s. It has no lower bound: between components that
@@ -140,7 +141,7 @@ class MixtureOfLogistics(Transformer):
 
         def vjp(grad_z, grad_log_det):
             p, q, below, above, at = (np.exp(log) for log in (log_p, log_q, log_below, log_above, log_at))
-            grad, grad_slope = grad_z[..., None], per_sample(grad_log_det, t)    # log slope = log density - log F - log S
+            grad, grad_slope = grad_z[..., None], per_sample(grad_log_det, t)   # log slope = log density - log F - log S
             # dlog F/dt = below q, dlog S/dt = -above p, dlog density/dt = at (q - p)
             grad_t = grad * (below * q + above * p) + grad_slope * (at * (q - p) - below * q + above * p)
             # dlog F/da = below - pi, dlog S/da = above - pi, dlog density/da = at - pi
