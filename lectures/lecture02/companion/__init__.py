@@ -1,0 +1,1 @@
+"""The companion in two other forms, both made from its Markdown pages: notebooks, and one page of HTML."""
