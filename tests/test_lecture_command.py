@@ -78,6 +78,50 @@ def test_draw_calls_the_function_and_saves_what_it_returns(command, tmp_path):
     assert path == tmp_path / "linear_factors.png" and path.read_bytes().startswith(b"\x89PNG")
 
 
+# The pages in other forms
+
+def test_a_page_is_written_and_its_size_said(command, tmp_path, capsys, monkeypatch):
+    wanted = []
+    monkeypatch.setattr("companion.document.document", lambda players: wanted.append(players) or "<p>é</p>\n")
+    path = tmp_path / "a.html"
+    assert command.main(["html", str(path)]) == 0 and command.main(["html", "--no-players", str(path)]) == 0
+    assert wanted == [True, False] and path.read_bytes() == "<p>é</p>\n".encode() and list(tmp_path.iterdir()) == [path]
+    assert capsys.readouterr().out.splitlines() == [f"{path}: 0.0 MB"] * 2
+
+
+def test_notebooks_are_written_and_counted(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("companion.notebook.write", lambda folder: iter([folder / "a.ipynb", folder / "b.ipynb"]))
+    assert command.main(["notebook", str(tmp_path / "new")]) == 0
+    assert capsys.readouterr().out == f"2 notebooks in {tmp_path / 'new'}; begin with a.ipynb\n"
+
+
+@pytest.mark.parametrize("argv, sentence", [
+    (["html", "companion"], "FILE: expected a name that ends in .html, got companion"),
+    (["html", "no/such/folder/a.html"], "FILE: expected a file in a folder that is there, got "),
+    (["notebook", __file__], "DIR: expected a folder, got the file "),
+    (["notebok"], "notebok: there is no such figure; did you mean notebook"),
+])
+def test_a_wrong_place_gets_one_sentence(command, capsys, argv, sentence):
+    assert command.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.startswith(f"lectures.lecture02: {sentence}") and err.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_written_is_status_1(command, capsys, tmp_path):
+    (tmp_path / "file").write_text("")
+    assert command.main(["notebook", str(tmp_path / "file" / "inside")]) == 1
+    assert "lectures.lecture02: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [["--help"], ["html", "--help"], ["notebook", "--help"]])
+def test_each_command_has_help(command, capsys, argv):
+    with pytest.raises(SystemExit) as end:
+        command.main(argv)
+    out = capsys.readouterr().out
+    assert end.value.code == 0 and f"usage: python -m lectures.lecture02 {argv[0].replace('--help', '')}".strip() in out
+    assert argv != ["--help"] or "notebook DIR" in out and "html FILE" in out
+
+
 def test_its_examples(command):
     """pytest collects no doctests from a file called __main__.py."""
     assert doctest.testmod(command) == (0, 2)
