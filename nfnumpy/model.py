@@ -281,9 +281,13 @@ def linear(dim, kind="plu", rng=None, dtype=np.float64):
 
 
 def continuous(dim, hidden=(64, 64), activation="tanh", rtol=1e-5, atol=1e-5, rng=None, dtype=np.float64):
-    """A continuous-time flow, as a model: one velocity field in place of steps, at tolerances that suit training.
+    """A continuous-time flow: one velocity field in place of layers, at tolerances that suit training.
 
-    Parameters are those of `ContinuousFlow`, whose own tolerances are tighter.
+    Parameters and errors are those of `ContinuousFlow`, whose own tolerances are tighter.
+
+    Returns
+    -------
+    NormalizingFlow
 
     References
     ----------

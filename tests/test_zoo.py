@@ -8,7 +8,7 @@ import nfnumpy as nf
 from nfnumpy.testing.zoo import BUILDERS
 
 seeds = st.integers(0, 2 ** 32 - 1)
-ONE_IN = {"continuous": 20}                                      # a solver takes a hundred evaluations: fewer examples
+ONE_IN = {"continuous": 30}                                      # a solver takes a hundred evaluations: fewer examples
 
 
 def left_out(name, seed):
@@ -33,6 +33,8 @@ def test_every_property_holds_in_float64(name, dim, seed):
 @pytest.mark.parametrize("name", BUILDERS)
 @given(dim=st.integers(1, 16), seed=seeds)
 def test_float32_keeps_its_dtype_and_its_stated_round_trip(name, dim, seed):
+    if left_out(name, seed):
+        return
     flow, x = animal(name, dim, seed)
     flow, x = flow.astype(np.float32), x.astype(np.float32)
     nf.testing.check_dtype(flow, x)

@@ -155,14 +155,14 @@ class ContinuousFlow(Flow):
     def hutchinson(self, noise):
         """The same flow, on the same theta, with e . J e in place of the trace, for the given noise e.
 
-        For e with mean zero and covariance I the expectation of e . J e is tr J; with independent signs the variance is
-        least. The path is the same for every e, so the estimate's integral is right on average too, and so is
-        its gradient. But no single log_det is log abs det J_f: the estimate is for training.
+        For e with mean zero and covariance I the expectation of e . J e is tr J; among vectors of independent entries,
+        signs have the least variance. The path is the same for every e, so that the estimate's integral is right on
+        average too, and so is its gradient. But no single log_det is log abs det J_f: the estimate is for training.
 
         Noise is an argument, and constant during a solution: a solver that met another e at every step would find no
-        smooth function, and a `log_prob` that drew its own would be no function at all. Give a fresh one to
-        each step of training. With one that stays, maximum likelihood does not fit the density but the
-        estimator, whose errors it can make as large as it likes.
+        smooth function, and a `log_prob` that drew its own would be no function of x. Give a fresh one to each step of
+        training. With one that stays, maximum likelihood makes e . J e large and not the density: theta can turn J so
+        that the estimate has as large an error as it likes.
 
         Parameters
         ----------
