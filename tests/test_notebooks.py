@@ -138,7 +138,10 @@ def test_a_notebook_that_is_run_shows_what_it_says(folder, name, monkeypatch):
 
 
 def test_a_checkout_that_is_not_there_is_named(folder, monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
+    """From a deeper folder: from one higher up, as many .. as in the cell may end at the root, and so in the right place."""
+    deeper = tmp_path / "a" / "b" / "c"
+    deeper.mkdir(parents=True)
+    monkeypatch.chdir(deeper)
     cell = cells_of(folder, f"{pages.LECTURE}/prerequisites.md", "code")[0]
     kind, text = run("".join(cell["source"]), {})
     assert kind == "error"
