@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nfnumpy.arrays import as_count, as_number
+from nfnumpy.arrays import as_batch, as_count, as_number
 from nfnumpy.files import written_whole
 
 
@@ -137,11 +137,14 @@ class Animation:
         Frames a second.
     seed : int
         Of the noise.
+    context : array ``(1, k)``, optional
+        Of a conditional model: the one context whose density and samples the film shows, beside the data that have it
+        (beside all data, where none has).
 
     Raises
     ------
     ValueError
-        For another suffix, or an argument that makes no sense.
+        For another suffix, or an argument that makes no sense; from `fit`, for a conditional model without `context`.
     FileNotFoundError
         If the folder of the file does not exist.
     OSError
@@ -160,7 +163,7 @@ class Animation:
     >>> history = nf.fit(nf.realnvp(2, rng=0), x, rng=0, callback=film)                          # doctest: +SKIP
     """
 
-    def __init__(self, path, every=None, n=None, fps=8, seed=0):
+    def __init__(self, path, every=None, n=None, fps=8, seed=0, context=None):
         self.path = _in_a_folder(path)
         if self.path.suffix.lower() != ".gif":
             raise ValueError(f"path: expected a file name that ends in .gif, got {str(path)!r}")
@@ -168,6 +171,9 @@ class Animation:
         self.n = None if n is None else as_count(n, "n", minimum=1)
         self.fps = as_number(fps, "fps", "a positive number", lambda number: number > 0)
         self.seed = as_count(seed, "seed")
+        self.context = None if context is None else as_batch(context, np.shape(context)[1:], np.float64, "context")
+        if self.context is not None and self.context.shape[:1] != (1,):
+            raise ValueError(f"context: expected one row (1, k), got an array of shape {self.context.shape}")
         self.view, self.frames = None, []
 
     def __call__(self, state):
@@ -186,10 +192,21 @@ class Animation:
     def add(self, state, note):
         """Keep what a frame needs."""
         from nfnumpy import plot_training                        # here, since matplotlib takes long to load
+        model, x = self.given(state)
         if self.view is None:
             self.frames = []
-            self.view = plot_training.view_of(state.model, state.x, self.n, self.seed)
-        self.frames.append((plot_training.caption(state, note), self.view.look(state.model)))
+            self.view = plot_training.view_of(model, x, self.n, self.seed)
+        self.frames.append((plot_training.caption(state, note), self.view.look(model)))
+
+    def given(self, state):
+        """``model, x``: those of the state; of a conditional one, p(x | c) for the film's c, and the rows that have it."""
+        if (self.context is None) != (state.context is None):
+            raise ValueError("context: expected one row (1, k) for a conditional model, and none for another, got "
+                             + ("none" if self.context is None else "one"))
+        if self.context is None:
+            return state.model, state.x
+        same = (state.context == self.context).all(axis=1)
+        return state.model.given(self.context), state.x[same] if same.any() else state.x
 
 
 def _in_a_folder(path):

@@ -269,3 +269,27 @@ def test_contexts_that_do_not_fit_the_rows_are_refused(arguments, message):
 def test_a_model_without_contexts_refuses_them_in_training():
     with pytest.raises(ValueError, match="^c: expected no context, since the model takes none"):
         small_run(nf.maf(1, 1, (4,), rng=0))
+
+
+def test_a_film_shows_the_data_and_the_model_of_its_own_context(tmp_path):
+    x, labels = np.random.default_rng(0).standard_normal((40, 2)), np.arange(40) % 2
+    c, model = nf.one_hot(labels, 2), nf.maf(2, 1, (4,), "tanh", rng=0, context=2)
+    film, seen = nf.callbacks.Animation(tmp_path / "film.gif", n=20, context=c[:1]), []
+    add = film.add
+    film.add = lambda state, note: (add(state, note), seen.append((*film.given(state), state.x[state.context[:, 0] == 1])))
+    nf.fit(model, x, context=c, rng=0, max_steps=2, eval_every=1, callback=film)
+    assert (tmp_path / "film.gif").read_bytes().startswith(b"GIF8") and len(seen) == 4
+    for bound, rows, wanted in seen:
+        np.testing.assert_array_equal(rows, wanted)
+        np.testing.assert_array_equal(bound.flow.flows[0].c, c[:1])
+
+
+@pytest.mark.parametrize("context, of_the_film, message", [
+    ([[0.0], [1.0]], None, "context: expected one row .* got none"), (None, [[1.0]], "context: expected one row .* got one")])
+def test_a_film_of_a_conditional_model_needs_its_context(tmp_path, context, of_the_film, message):
+    model = nf.maf(1, 1, (4,), rng=0, context=0 if context is None else 1)
+    film = nf.callbacks.Animation(tmp_path / "film.gif", context=of_the_film)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        nf.fit(model, [[0.0], [1.0]], context=context, rng=0, max_steps=1, callback=film)
+    with pytest.raises(ValueError, match=r"^context: expected one row \(1, k\), got an array of shape \(2, 1\)"):
+        nf.callbacks.Animation(tmp_path / "film.gif", context=[[0.0], [1.0]])
