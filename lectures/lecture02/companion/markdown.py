@@ -169,7 +169,7 @@ SPAN = re.compile(r"""
   | \*(?=[^\s*])(?P<em>(?:[^*`]|`[^`]*`)+?)(?<=\S)\*
   | \\(?P<escaped>[!-/:-@\[-`{-~])
   | (?P<entity>&nbsp;|<br>|</?sub>)
-  | (?P<plain>[^`$!\[\]*\\<>&_]+|&(?!\#?\w)|!(?!\[)|(?<=\w)_+(?=\w)|(?<=\s)\*(?=\s)|\](?![(\[])|[\[>])
+  | (?P<plain>(?:[^`$!\[\]*\\<>&_]|(?<=\w)_+(?=\w))+|&(?!\#?\w)|!(?!\[)|(?<=\s)\*(?=\s)|\](?![(\[])|[\[>])
 """, re.X | re.S)
 
 
@@ -221,8 +221,12 @@ def span_html(found, writer):
 
 
 def breakable(markup):
-    """Long names may break after an underscore or a point between words."""
-    return re.sub(r"(?<=[^\W_])([._])(?=[^\W_])|^_$", lambda sign: f"{sign[0]}<wbr>", markup)
+    """Long names may break after an underscore or a point between words, not after that of x_1.
+
+    >>> breakable("kl_directions of x_1")
+    'kl_<wbr>directions of x_1'
+    """
+    return re.sub(r"(?<=[^\W_]{2})([._])(?=[^\W_]{3})", r"\1<wbr>", markup)
 
 
 def plain(text):
