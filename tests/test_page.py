@@ -222,6 +222,13 @@ def test_a_name_that_is_no_word_is_refused():
         player.player(None, "a b", "")
 
 
+def test_another_player_than_the_known_one_is_refused(monkeypatch):
+    monkeypatch.setattr(player, "parts", lambda animation, dpi: ('<img id="_anim_img0"><i class="fa fa-bolt"></i>', (
+        "", 'frames[0] = "data:image/png;base64,"')))
+    with pytest.raises(ValueError, match="animation: expected matplotlib's player"):
+        player.player(None, "one", "")
+
+
 def test_the_three_players_stand_in_the_page_with_their_keys():
     article = document.player_article(frames=2, steps=1)
     page = Elements(check(article + '<p id="lectures/lecture02/companion/animations.py"></p>'))

@@ -16,6 +16,7 @@ from PIL import Image
 
 SIGNS = {"minus": "slower", "fast-backward": "|◂", "step-backward": "◂", "play fa-flip-horizontal": "◀ play",
          "pause": "stop", "play": "play ▶", "step-forward": "▸", "fast-forward": "▸|", "plus": "faster"}
+ICON = re.compile(r'<i class="fa fa-([^"]*)"></i>')
 FRAME = re.compile(r'(frames\[\d+\] = "data:image/png;base64,)([^"]*)"')
 SHOWN_PER_SECOND = 6
 MAX_COVERAGE = 1                                                 # Pillow's choice of colours that spares rare ones
@@ -32,9 +33,9 @@ def player(animation, name, alt, dpi=80):
     markup, (shared, frames) = parts(animation, dpi)
     written = re.search(r'id="_anim_img(\w+)"', markup)
     first = re.search(r'frames\[0\] = "(data:image/png;base64,[^"]*)"', frames)
-    if not (written and first):
-        raise ValueError("animation: expected matplotlib's player with its frames inside, got another page")
-    markup = re.sub(r'<i class="fa fa-([^"]*)"></i>', lambda found: SIGNS[found[1]], markup)
+    if not (written and first and set(ICON.findall(markup)) == SIGNS.keys()):
+        raise ValueError("animation: expected matplotlib's player with its frames and buttons, got another page")
+    markup = ICON.sub(lambda found: SIGNS[found[1]], markup)
     markup = re.sub(r'<button title="([^"]*)"(?! aria-label)', r'<button title="\1" aria-label="\1"', markup)
     markup = markup.replace("<button ", '<button type="button" ')
     markup = markup.replace('action="#n"', 'onsubmit="return false"')
