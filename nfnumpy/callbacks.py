@@ -68,10 +68,14 @@ class CsvHistory:
 
     Examples
     --------
+    >>> import tempfile
     >>> import nfnumpy as nf
     >>> x = np.random.default_rng(0).standard_normal((100, 2))
-    >>> table = nf.callbacks.CsvHistory("history.csv")                                           # doctest: +SKIP
-    >>> history = nf.fit(nf.maf(2, rng=0), x, rng=0, callback=table)                             # doctest: +SKIP
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder, "history.csv")
+    ...     history = nf.fit(nf.maf(2, rng=0), x, rng=0, max_steps=2, callback=CsvHistory(path))
+    ...     path.read_text(encoding="utf-8").count("\\n")
+    4
     """
 
     def __init__(self, path):
@@ -91,7 +95,8 @@ class CsvHistory:
         self.written = len(rows)
 
     def end(self, state):
-        """Complete the file, also of a training that a checkpoint says was done already."""
+        """Write the file once more, whole: Ctrl-C may have come within a row, or a checkpoint said all was done."""
+        self.written = None
         if state.history.step:
             self(state)
         self.written = None

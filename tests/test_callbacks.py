@@ -170,6 +170,20 @@ def test_each_row_is_on_the_disk_when_it_happens(tmp_path):
     assert rows(path) == of_history(history) and os.listdir(tmp_path) == ["history.csv"]
 
 
+def test_ctrl_c_in_the_midst_of_a_row_leaves_each_row_once(tmp_path, monkeypatch):
+    calls, fsync = itertools.count(), os.fsync
+
+    def interrupted(descriptor):
+        if next(calls) == 2:
+            raise KeyboardInterrupt
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", interrupted)
+    _, history = fit(CsvHistory(tmp_path / "history.csv"))
+    assert history.stopped == "interrupted" and history.step == [0, 4, 8]
+    assert rows(tmp_path / "history.csv") == of_history(history)
+
+
 @settings(max_examples=12)
 @given(stops=st.lists(st.integers(1, 5), max_size=2), same=st.booleans())
 def test_the_table_of_a_resumed_run_is_that_of_the_whole_run(tmp_path_factory, stops, same):
@@ -270,13 +284,18 @@ def fit_rows():
 
 
 def test_nothing_but_what_moves_changes_from_frame_to_frame(tmp_path):
-    """Data, axes and the words around them are the same pixels in all frames: the left third below the title."""
-    fit(Animation(tmp_path / "film.gif", every=6, n=50))
+    """Data, axes and words are the same pixels in all frames, the left third; title, density and samples are not."""
+    _, history = fit(Animation(tmp_path / "film.gif", every=6, n=50))
+    assert history.best_step == 0                                # so the last frame differs in its title alone
     frames = pictures(tmp_path / "film.gif")
     title, third = 12, frames[0].shape[1] // 3
     for frame in frames[1:]:
         np.testing.assert_array_equal(frame[title:, :third], frames[0][title:, :third])
         assert (frame[:title] != frames[0][:title]).any()
+    for frame in frames[1:-1]:
+        moves = frame[title:] != frames[0][title:]
+        assert moves[:, third:2 * third].any() and moves[:, 2 * third:].any()
+    np.testing.assert_array_equal(frames[-1][title:], frames[0][title:])
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, FloatingPointError])
