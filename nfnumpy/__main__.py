@@ -1,10 +1,11 @@
 """The command line: ``python -m nfnumpy tour``, ``fit``, ``sample``, ``density``, ``check`` and ``homework``.
 
-Exit status 0 means done; 1 that `check` found a property that does not hold, or `homework check` something that is
-not right yet; 2 that something is wrong with what was given, which one sentence on stderr says, and that no file was
-changed (but those that grow with a training that fails later: `--history`, `--checkpoint` and `--animate`); 130 means
-interrupted (Ctrl-C), except in the training of `fit`, which ends it and keeps the best model so far; 141 that what
-is printed is read no more, as by ``head``, upon which the command ends.
+Exit status 0 means done; 1 that `check` found a property that does not hold, `homework check` something that is not
+right yet, or that `fit` could not write a file that it was to keep beside the model; 2 that something is wrong with
+what was given, which one sentence on stderr says, and that no file was changed (but those that grow with a training
+that fails later: `--history`, `--checkpoint` and `--animate`); 130 means interrupted (Ctrl-C), except in the training
+of `fit`, which ends it and keeps the best model so far; 141 that what is printed is read no more, as by ``head``, upon
+which the command ends.
 """
 import argparse
 import errno
@@ -17,8 +18,8 @@ import tempfile
 import numpy as np
 
 import nfnumpy as nf
-from nfnumpy.commands.common import similar
-from nfnumpy.commands.terminal import FAILED, paint, prepare_streams
+from nfnumpy.commands.common import one_sentence, similar
+from nfnumpy.commands.terminal import complain, prepare_streams
 
 COMMANDS = {"tour": "fit the flows of the lecture to two data sets: a table and a picture, in under a minute",
             "fit": "learn the density of your data: a model file and a report",
@@ -69,7 +70,7 @@ def sorry(sentence, status):
         sys.stdout.flush()
     except OSError:                                              # a full disk: the sentence is about that
         abandon_stdout()
-    print(f"{paint('nfnumpy:', FAILED, sys.stderr)} {sentence}", file=sys.stderr)
+    complain(sentence)
     return status
 
 
@@ -118,7 +119,8 @@ def build_parser():
                            "  python -m nfnumpy density model.npz data.csv --out log_prob.csv\n\n"
                            "exit status:\n"
                            "  0    done\n"
-                           "  1    check: a property does not hold; homework check: something is not right yet\n"
+                           "  1    check: a property does not hold; homework check: something is not right yet;\n"
+                           "       fit: the model is there, but a file beside it could not be written\n"
                            "  2    not usable: one sentence on stderr says why, and no file is changed\n"
                            "  130  interrupted by Ctrl-C; the training of fit ends by it and keeps its best model: 0\n"
                            "  141  nobody reads what is printed any more, as behind a pipe to head\n\n"
@@ -133,22 +135,6 @@ def build_parser():
         below.set_defaults(run=command.run, parser=below)
         command.add_arguments(below)
     return parser
-
-
-def one_sentence(error):
-    """What is wrong, in one line.
-
-    >>> one_sentence(OSError(13, "Permission denied", "model.npz"))
-    'model.npz: permission denied'
-    >>> one_sentence(MemoryError())
-    'not enough memory; try a smaller --batch-size, smaller --hidden or --width, or less data'
-    """
-    if isinstance(error, OSError) and error.strerror:
-        place = f"{error.filename}: " if error.filename is not None else ""
-        return f"{place}{error.strerror[0].lower()}{error.strerror[1:]}"
-    if isinstance(error, MemoryError):
-        return "not enough memory; try a smaller --batch-size, smaller --hidden or --width, or less data"
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 if __name__ == "__main__":

@@ -88,10 +88,13 @@ class CsvHistory:
                 aside.write_text(as_csv([("step", "train", "valid", "lr", "seconds"), *rows]), encoding="utf-8",
                                  newline="\n")
         elif rows[self.written:]:
-            with open(self.path, "a", encoding="utf-8", newline="\n") as file:
-                file.write(as_csv(rows[self.written:]))
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                with open(self.path, "a", encoding="utf-8", newline="\n") as file:
+                    file.write(as_csv(rows[self.written:]))
+                    file.flush()
+                    os.fsync(file.fileno())
+            except PermissionError:                              # on Windows, while a spreadsheet has the file open:
+                return                                           # these rows come with the next one
         self.written = len(rows)
 
     def end(self, state):

@@ -25,7 +25,7 @@ class History:
     clipped : int
         Steps whose gradient was shortened.
     stopped : str
-        "all steps done", "no improvement", "stopped by a callback" or "interrupted".
+        "all steps done", "no improvement", "stopped by a callback", "interrupted", or, by an exception, "failed".
     seconds : float
         Wall-clock time of the training, that of earlier runs with the same checkpoint included.
     """

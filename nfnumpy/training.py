@@ -201,8 +201,10 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
         if not history.step:                                     # not even the theta to start from is known to be good
             raise
         history.stopped = "interrupted"
-    except FloatingPointError as error:
-        error.history = history
+    except Exception as error:
+        history.stopped = "failed"
+        if isinstance(error, FloatingPointError):
+            error.history = history
         raise
     finally:
         history.best_step, history.best_valid, model.theta[...] = best

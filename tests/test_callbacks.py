@@ -184,6 +184,23 @@ def test_ctrl_c_in_the_midst_of_a_row_leaves_each_row_once(tmp_path, monkeypatch
     assert rows(tmp_path / "history.csv") == of_history(history)
 
 
+def test_a_file_that_another_program_has_locked_gets_its_rows_later(tmp_path, monkeypatch):
+    path, found = tmp_path / "history.csv", []
+
+    def watching(state):
+        if state.step == 4:                                      # the table comes before this in each round
+            monkeypatch.setattr("nfnumpy.callbacks.open", locked, raising=False)
+        elif state.step == 8:
+            monkeypatch.undo()
+        found.append(len(rows(path)))
+
+    def locked(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    _, history = fit([CsvHistory(path), watching])
+    assert found == [1, 2, 2, 4] and rows(path) == of_history(history)
+
+
 @settings(max_examples=12)
 @given(stops=st.lists(st.integers(1, 5), max_size=2), same=st.booleans())
 def test_the_table_of_a_resumed_run_is_that_of_the_whole_run(tmp_path_factory, stops, same):

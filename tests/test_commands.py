@@ -199,7 +199,8 @@ def typed(monkeypatch, content):
 
 
 @pytest.mark.parametrize("content", ["height cm,weight\n5.5,-90\n3,-120\n",
-                                     "height cm\tweight\r\n5.5\t-90\r\n3\t-120\r\n", "\ufeff\n weight , height cm\n-90,5.5\n-120,3",
+                                     "height cm\tweight\r\n5.5\t-90\r\n3\t-120\r\n",
+                                     "\ufeff\n weight , height cm\n-90,5.5\n-120,3",
                                      "5.5,-90\n3,-120"])
 def test_rows_from_the_standard_input(monkeypatch, capsys, content):
     typed(monkeypatch, content.encode("utf-8"))
@@ -271,6 +272,34 @@ def test_a_film_that_was_cut_short_is_not_said_to_be_written(no_pictures, monkey
     assert main(["fit", "data.csv", *QUICK, "--animate", "film.gif"]) == 0
     out = capsys.readouterr().out
     assert "Interrupted" in out and "the report to report.png." in out and not (in_tmp_path / "film.gif").exists()
+
+
+@pytest.mark.parametrize("rows, option, stopped", [(0, "--history", None), (2, "--history", "Failed: step 2 "),
+                                                   (9, "--animate", "All steps done: step 3 ")])
+def test_a_full_disk_costs_a_film_or_a_table_and_not_the_model(no_pictures, monkeypatch, in_tmp_path, capsys, rows,
+                                                               option, stopped):
+    """Before training it is refused like every other thing that cannot work."""
+    rows_of = nf.callbacks.rows_of
+
+    def full(history):
+        if len(history.step) > rows:
+            raise OSError(28, "No space left on device", "file")
+        return rows_of(history)
+
+    monkeypatch.setattr(nf.callbacks, "rows_of", full)
+    monkeypatch.setattr("nfnumpy.gif.write_gif", lambda path, view, frames, fps: full(nf.History(step=range(10))))
+    argv = ["fit", "data.csv", "--hidden", "4", "--steps", "1", "--max-steps", "3", option, "film.gif"]
+    if option == "--history":
+        argv[-1] = "history.csv"
+    before = files(in_tmp_path)
+    if stopped is None:
+        assert refused(capsys, *argv) == "nfnumpy: file: no space left on device\n" and files(in_tmp_path) == before
+        return
+    assert main(argv) == 1
+    out, err = capsys.readouterr()
+    assert err == "nfnumpy: file: no space left on device\n" and stopped in out and argv[-1] not in out
+    assert out.endswith("Wrote the model to model.npz and the report to report.png.\n")
+    assert nf.load("model.npz").info["rows"] == 48
 
 
 class Terminal(io.TextIOWrapper):

@@ -219,6 +219,22 @@ def mean_and_error(values):
     return float(values.mean()), float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
+def one_sentence(error):
+    """What is wrong, in one line.
+
+    >>> one_sentence(OSError(13, "Permission denied", "model.npz"))
+    'model.npz: permission denied'
+    >>> one_sentence(MemoryError())
+    'not enough memory; try a smaller --batch-size, smaller --hidden or --width, or less data'
+    """
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename is not None else ""
+        return f"{place}{error.strerror[0].lower()}{error.strerror[1:]}"
+    if isinstance(error, MemoryError):
+        return "not enough memory; try a smaller --batch-size, smaller --hidden or --width, or less data"
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def some(names, most=6):
     """The names, at most six of them and then how many more.
 

@@ -23,9 +23,9 @@ defaults suit 8 x 8 pixels; with 28 x 28, a step of realnvp-image takes 3 GB, or
 
 DATA without a suffix is the name of a data set; write moons.csv or ./moons.npy for a file. Named data sets:
 """ + f"  {', '.join(nf.datasets.NAMES)}\n  (digits are images, and to maf, realnvp and iaf rows of 64 numbers)"
-STATUS = """exit status: 0 done, also when Ctrl-C ended the training: its best model is kept; 2 not usable, or training
-failed: one sentence on stderr says why, and no file is changed but those of --history, --checkpoint and --animate; 130
-interrupted elsewhere"""
+STATUS = """exit status: 0 done, also when Ctrl-C ended the training: its best model is kept; 1 the model is there, but
+the file of --animate, --history or --checkpoint could not be written, which ends training; 2 not usable, or training
+failed: one sentence on stderr says why, and no file is changed but those of these three; 130 interrupted elsewhere"""
 
 TABLES = {"hidden": (64, 64), "activation": "tanh", "max_steps": 3000, "batch_size": 256, "lr": 1e-3,
           "warmup": 0, "weight_decay": 1.0, "patience": 20, "dtype": "float64", "dequantize": False}
@@ -122,7 +122,7 @@ def widths(text):
 
 
 def run(args):
-    """Check the arguments before any work is done, then fit rows of numbers or images."""
+    """Check the arguments before any work is done, then fit rows of numbers or images; the exit status."""
     given = [args.data] if args.data not in nf.datasets.NAMES else []
     paths = {option: common.output_path(name, f"--{option}", suffixes, given) for option, name, suffixes in (
         ("out", args.out, (".npz",)), ("report", args.report, common.PICTURES), ("animate", args.animate, (".gif",)),
@@ -133,9 +133,8 @@ def run(args):
                 raise ValueError(f"--{option}: expected another file than --{other}, got {path} for both")
     settle(args)
     if args.flow in fit_images.BUILD:
-        fit_images.run(args, paths)
-    elif images.are_images(args.data):
+        return fit_images.run(args, paths)
+    if images.are_images(args.data):
         raise ValueError(f"{args.data}: expected a table of rows for --flow {args.flow}, got images; these have --flow "
                          f"{', '.join(fit_images.BUILD)}")
-    else:
-        fit_tables.run(args, paths)
+    return fit_tables.run(args, paths)

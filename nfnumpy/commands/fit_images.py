@@ -33,7 +33,7 @@ def run(args, paths):
     common.say(args, f"Training {args.flow} with {len(model.theta)} parameters on {len(train)} images; {n_test} held "
                      "out for the test. Ctrl-C ends the training and keeps the best model so far.")
     rows = train.reshape(-1, *model.x_shape)
-    history = watched.fit(args, paths, model, rows[n_valid:], rows[:n_valid], rng=rng)
+    history, problem = watched.fit(args, paths, model, rows[n_valid:], rows[:n_valid], rng=rng)
     history = in_bits(history, x.shape[1:])
     common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; best on "
                      f"the {n_valid} images to stop by at step {history.best_step}, with {history.best_valid:.3f} bits "
@@ -51,7 +51,7 @@ def run(args, paths):
                                 title=f"{pathlib.Path(data.source).name}, {args.flow}: {results[0]}")
     nf.save(model, paths["out"])
     common.save_figure(figure, paths["report"])
-    common.say(args, watched.written(paths))
+    return watched.finish(args, paths, problem)
 
 
 def describe(data):

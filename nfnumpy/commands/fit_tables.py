@@ -35,7 +35,7 @@ def run(args, paths):
     few = len(train) < FEW_ROWS
     common.say(args, f"Training {args.flow} with {len(model.theta)} parameters on {len(train)} rows; "
                      f"{n_test} held out for the test. Ctrl-C ends the training and keeps the best model so far.")
-    history = watched.fit(args, paths, model, train, rng=rng, valid_fraction=0.2 if few else 0.1)
+    history, problem = watched.fit(args, paths, model, train, rng=rng, valid_fraction=0.2 if few else 0.1)
     common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; "
                      f"best on the rows to stop by at step {history.best_step}{common.shortened(history)}.")
 
@@ -50,7 +50,7 @@ def run(args, paths):
                          title=f"{pathlib.Path(table.source).name}: {results[0]}")
     nf.save(model, paths["out"])
     common.save_figure(figure, paths["report"])
-    common.say(args, watched.written(paths))
+    return watched.finish(args, paths, problem)
 
 
 def describe(table):

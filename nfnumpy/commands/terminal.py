@@ -27,6 +27,11 @@ def paint(text, colour, stream):
     return f"\x1b[{colour}m{text}\x1b[0m" if shows_colours(stream) else text
 
 
+def complain(sentence):
+    """Say on stderr what is wrong."""
+    print(f"{paint('nfnumpy:', FAILED, sys.stderr)} {sentence}", file=sys.stderr)
+
+
 def prepare_streams():
     """Let the process print any character: one that a console's encoding lacks comes as its number, not as an error."""
     for stream in (sys.stdout, sys.stderr):
