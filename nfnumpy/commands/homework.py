@@ -130,5 +130,6 @@ def run_grade(args):
     place = reports.write_gradescope(graded, out.parent, args.hints)
     if args.feedback:
         reports.write_pages(graded, args.feedback, args.hints)
-    common.say(args, f"Wrote {out}, {out.with_suffix('.json')} and {place}: {len(rows)} submissions, {pack.title}, of "
+    common.say(args, f"Wrote {out}, {out.with_suffix('.json')} and {place}: "
+                     f"{'1 submission' if len(rows) == 1 else f'{len(rows)} submissions'}, {pack.title}, of "
                      f"{pack.total:g} points.")

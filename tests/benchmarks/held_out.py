@@ -89,6 +89,11 @@ def units(layer):
     return lambda shape, width, rng: nf.Composition([nf.Inverse(layer(*shape, rng, np.float32)) for _ in range(width)])
 
 
+def continuous(shape, width, rng):
+    """A continuous-time flow, solved as exactly as its training needs."""
+    return nf.ContinuousFlow(*shape, (width, width), rtol=1e-3, atol=1e-3, rng=rng, dtype=np.float32)
+
+
 def image(build, *sizes):
     """Builds RealNVP or Glow on images."""
     return lambda shape, width, rng: build(shape, *sizes, width, rng=rng, dtype=np.float32).flow
@@ -106,6 +111,7 @@ FLOWS = {
     "RealNVP, affine": Row(layers(nf.realnvp, 8)),
     "RealNVP, spline": Row(layers(nf.realnvp, 8, "spline")),
     "RealNVP, mixture": Row(layers(nf.realnvp, 8, "mixture")),
+    "continuous": Row(continuous, TWO_DIMENSIONS),
     "RealNVP on images": Row(image(nf.realnvp_image, 2, 1), IMAGES),
     "Glow": Row(image(nf.glow, 2, 4), IMAGES),
 }
