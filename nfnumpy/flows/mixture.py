@@ -87,7 +87,7 @@ class MixtureOfLogistics(Transformer):
     F increases, so there is exactly one. `increasing_root` finds it on the scale of z, by safeguarded Newton steps.
     For complex input, by which tests differentiate, the imaginary part is that of one more Newton step.
 
-    *The adjoint of g* is that of f at x, by the implicit function theorem: `RationalQuadratic` derives it.
+    *The adjoint of g* is that of f at x, by the implicit function theorem: see `Transformer.inverse_at`.
 
     *Zero parameters and symmetry.* Parameters of zero must be the identity, and no mixture of different logistic
     distributions is the standard one: its components have to be equal there. Equal components that mean the same by
@@ -158,16 +158,7 @@ class MixtureOfLogistics(Transformer):
         if z.dtype.kind == "c" or params.dtype.kind == "c":
             (value, _), forward_vjp = self.forward_vjp(x, params)
             x = x - 1j * ((value - z) / forward_vjp(np.ones_like(x), 0.0)[0]).imag
-        (_, log_det), forward_vjp = self.forward_vjp(x, params)
-        slope, _ = forward_vjp(np.ones_like(x), 0.0)             # dz/dx
-
-        def vjp(grad_x, grad_log_det):
-            through_slope, _ = forward_vjp(np.zeros_like(x), grad_log_det)    # gl L_x
-            v = (grad_x - through_slope) / slope
-            _, grad_params = forward_vjp(v, grad_log_det)        # v f_p + gl L_p
-            return v, -grad_params
-
-        return (x, -log_det), vjp
+        return self.inverse_at(x, params)
 
     def _root(self, z, params):
         """The x with log F(x) - log S(x) = z, of real numbers; the class's notes prove the bracket."""

@@ -94,11 +94,7 @@ class RationalQuadratic(Transformer):
         A = h (s - d_k) + y (d_{k+1} + d_k - 2 s),      B = h d_k - y (d_{k+1} + d_k - 2 s),        C = -s y
         xi = 2 C / (-B - sqrt(B^2 - 4 A C))
 
-    the form of the root that stays exact when A is zero. Its adjoint is that of S at x, by the implicit function
-    theorem: with L = log dz/dx and loss gradients gx of x and gl of log_det_g = -L, differentiating z = S(x; p) gives
-    dx = (dz - S_p dp) / S', and so::
-
-        v = (gx - gl L_x) / S',         dl/dz = v,          dl/dp = -(v S_p + gl L_p)
+    the form of the root that stays exact when A is zero. Its adjoint is that of S at x: see `Transformer.inverse_at`.
 
     References
     ----------
@@ -172,16 +168,7 @@ class RationalQuadratic(Transformer):
         # xi = 2 C / (-B - sqrt(B^2 - 4 A C)) with C = -s y
         xi = 2 * s * y / (B + np.sqrt(B ** 2 + 4 * A * s * y))
         x = np.where(inside, x_k + w * xi, z)
-        (_, log_det), forward_vjp = self.forward_vjp(x, params)
-        slope, _ = forward_vjp(np.ones_like(x), 0.0)             # S' = dz/dx
-
-        def vjp(grad_x, grad_log_det):
-            through_slope, _ = forward_vjp(np.zeros_like(x), grad_log_det)   # gl L_x
-            v = (grad_x - through_slope) / slope
-            _, grad_params = forward_vjp(v, grad_log_det)        # v S_p + gl L_p
-            return v, -grad_params
-
-        return (x, -log_det), vjp
+        return self.inverse_at(x, params)
 
     def _bin(self, values, knots):
         """The bin of each value, 0 .. K - 1; outside the interval the first or the last one."""

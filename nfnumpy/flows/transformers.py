@@ -25,6 +25,27 @@ class Transformer:
         """``(x, log_det), vjp`` with ``vjp(grad_x, grad_log_det) -> grad_z, grad_params``."""
         raise NotImplementedError(f"{type(self).__name__} does not implement inverse_vjp")
 
+    def inverse_at(self, x, params):
+        """``(x, log_det), vjp`` of g where x = g(z) is known already, by the implicit function theorem.
+
+        f(x; p) = z gives dx = (dz - f_p dp) / f_x. With L = log f_x, and with loss gradients gx of x and gl of
+        log_det_g = -L::
+
+            v = (gx - gl L_x) / f_x,        dl/dz = v,      dl/dp = -(v f_p + gl L_p)
+
+        What f's own vjp returns for (v, gl) is v f_x + gl L_x and v f_p + gl L_p.
+        """
+        (_, log_det), forward_vjp = self.forward_vjp(x, params)
+        slope, _ = forward_vjp(np.ones_like(x), 0.0)             # f_x = dz/dx
+
+        def vjp(grad_x, grad_log_det):
+            through_slope, _ = forward_vjp(np.zeros_like(x), grad_log_det)   # gl L_x
+            v = (grad_x - through_slope) / slope
+            _, grad_params = forward_vjp(v, grad_log_det)        # v f_p + gl L_p
+            return v, -grad_params
+
+        return (x, -log_det), vjp
+
     def config(self):
         """The constructor's arguments."""
         return {}
