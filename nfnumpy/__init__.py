@@ -7,16 +7,18 @@
 """
 from nfnumpy import callbacks, datasets, energies, targets, testing
 from nfnumpy.autoregressive_models import AutoregressiveCNN, AutoregressiveMLP
+from nfnumpy.builders import continuous, iaf, linear, maf, realnvp
+from nfnumpy.composition import Composition, Inverse
 from nfnumpy.distributions import Gaussian, StandardNormal
 from nfnumpy.divergences import forward_kl, negative_log_likelihood, reverse_kl
 from nfnumpy.estimator import FlowDensity
-from nfnumpy.flow import Composition, Flow, Inverse
+from nfnumpy.flow import Flow
 from nfnumpy.flows import (PLU, QR, ActNorm, Additive, Affine, ContinuousFlow, Conv1x1, Coupling, Dense, Diagonal,
                            EmergingConv, GaussianAutoregressive, MaskedConv, MixtureOfLogistics, Permutation, Planar,
                            Radial, RationalQuadratic, Standardize, Transformer, Triangular, one_hot)
 from nfnumpy.history import History, TrainingState
 from nfnumpy.image_models import GreyImageFlow, bits_per_dim, glow, realnvp_image
-from nfnumpy.model import NormalizingFlow, continuous, iaf, linear, maf, realnvp
+from nfnumpy.model import NormalizingFlow
 from nfnumpy.nets import MADE, MLP
 from nfnumpy.optimizers import Adam
 from nfnumpy.saving import load, save

@@ -2,7 +2,7 @@
 import html
 from typing import NamedTuple
 
-from nfnumpy.flow import Composition, Inverse
+from nfnumpy.composition import Composition, Inverse
 from nfnumpy.flows.multiscale import MultiScale
 
 HEADER = ("layer", "x -> z", "parameters", "Jacobian", "passes of f", "passes of g")

@@ -5,7 +5,7 @@ import types
 import numpy as np
 
 from nfnumpy.arrays import as_array, as_batch, as_count, as_rng
-from nfnumpy.model import iaf, maf, realnvp
+from nfnumpy.builders import iaf, maf, realnvp
 from nfnumpy.training import fit
 
 FLOWS = {"maf": maf, "realnvp": realnvp, "iaf": iaf}

@@ -4,8 +4,8 @@ import math
 import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
+from nfnumpy.composition import Composition, Inverse
 from nfnumpy.datasets import dequantize
-from nfnumpy.flow import Composition, Inverse
 from nfnumpy.flows import ActNorm, Conv1x1
 from nfnumpy.flows.conv1x1 import as_image_shape
 from nfnumpy.flows.image_coupling import ImageCoupling

@@ -13,7 +13,7 @@ from matplotlib.animation import FuncAnimation
 from matplotlib.collections import LineCollection
 from matplotlib.colors import Normalize
 
-from nfnumpy.flow import Composition
+from nfnumpy.composition import Composition
 from nfnumpy.plot import BLUE, COLOURS, GREEN, ORANGE, draw_points, new_figure
 from nfnumpy.testing.derivatives import jacobian
 

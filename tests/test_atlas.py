@@ -444,9 +444,9 @@ def test_the_page_is_current():
 
 
 def test_the_page_is_complete():
-    """Every Flow of nfnumpy.flow and nfnumpy.flows has a section, and every section the rows of its kind."""
+    """Every Flow of nfnumpy.composition and nfnumpy.flows has a section, and every section the rows of its kind."""
     modules = [importlib.import_module(f"nfnumpy.flows.{info.name}") for info in pkgutil.iter_modules(flows.__path__)]
-    found = {value for module in [nf.flow, *modules] for value in vars(module).values()
+    found = {value for module in [nf.composition, *modules] for value in vars(module).values()
              if isinstance(value, type) and issubclass(value, Flow)} - {Flow, flows.ConditionalFlow}
     assert found <= set(LAYERS)
     for cls in LAYERS:

@@ -2,7 +2,8 @@
 import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng, sum_rows
-from nfnumpy.flow import Composition, Flow
+from nfnumpy.composition import Composition
+from nfnumpy.flow import Flow
 from nfnumpy.flows.conv1x1 import as_image_shape
 from nfnumpy.flows.linear_map import beside_diagonal, solve_triangular, sum_batch, triangle
 

@@ -14,7 +14,7 @@ a failure can be checked by hand.
 import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
-from nfnumpy.flow import Composition, Inverse
+from nfnumpy.composition import Composition, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, Conv1x1, Coupling, Dense, Diagonal, EmergingConv, GaussianAutoregressive,
                            ImageCoupling, MaskedConv, Permutation, Squeeze, Standardize, Triangular)
 from nfnumpy.flows.conv1x1 import as_image_shape

@@ -2,12 +2,12 @@
 import numpy as np
 
 from nfnumpy.arrays import as_rng
-from nfnumpy.flow import Composition, Inverse
+from nfnumpy.builders import iaf, maf, realnvp
+from nfnumpy.composition import Composition, Inverse
 from nfnumpy.flows import (PLU, QR, ActNorm, ContinuousFlow, Conv1x1, Coupling, Dense, Diagonal, EmergingConv,
                            GaussianAutoregressive, ImageCoupling, Logit, MaskedConv, MixtureOfLogistics, Permutation,
                            Planar, Radial, RationalQuadratic, Squeeze, Standardize, Triangular)
 from nfnumpy.image_models import glow, realnvp_image
-from nfnumpy.model import iaf, maf, realnvp
 from nfnumpy.nets import MLP
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.nets.resnet import glow_net, residual_net

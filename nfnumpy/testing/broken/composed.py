@@ -1,7 +1,7 @@
 """Bugs of the flows made from flows: composition and inverse."""
 import numpy as np
 
-from nfnumpy.flow import Composition, Inverse
+from nfnumpy.composition import Composition, Inverse
 from nfnumpy.flows import Coupling, Permutation, Triangular
 from nfnumpy.testing.broken.exhibit import exhibit
 

@@ -5,9 +5,9 @@ import numpy as np
 
 import nfnumpy.testing as checks
 from nfnumpy.arrays import as_rng
+from nfnumpy.composition import Inverse
 from nfnumpy.distributions import Gaussian, StandardNormal
 from nfnumpy.divergences import negative_log_likelihood, reverse_kl
-from nfnumpy.flow import Inverse
 from nfnumpy.flows import Coupling, GaussianAutoregressive
 from nfnumpy.model import NormalizingFlow
 from nfnumpy.testing.broken.exhibit import HALL, Exhibit, rows

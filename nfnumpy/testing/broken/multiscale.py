@@ -1,7 +1,7 @@
 """Bugs of the multi-scale architecture: parts of an image leave on the way, and must be met again."""
 import numpy as np
 
-from nfnumpy.flow import Composition
+from nfnumpy.composition import Composition
 from nfnumpy.flows import ActNorm, ImageCoupling, Squeeze
 from nfnumpy.flows.multiscale import MultiScale
 from nfnumpy.nets.resnet import glow_net

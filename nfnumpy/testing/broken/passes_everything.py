@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from nfnumpy.arrays import as_rng
-from nfnumpy.flow import Composition
+from nfnumpy.composition import Composition
 from nfnumpy.flows import PLU, Affine, Coupling, Dense, GaussianAutoregressive, ImageCoupling, Permutation, Squeeze
 from nfnumpy.flows.linear_map import solve_triangular
 from nfnumpy.flows.partitions import Checkerboard, Halves
