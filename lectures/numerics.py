@@ -9,7 +9,8 @@ import scipy
 
 import nfnumpy as nf
 from nfnumpy.testing.calculus import jacobian
-from nfnumpy.testing.zoo import BUILDERS, randomize, walk
+from nfnumpy.parametrized import walk
+from nfnumpy.testing.zoo import BUILDERS, randomize
 
 DTYPES = (np.float64, np.float32)
 DIMS, SIZES, DEPTHS = (1, 2, 16, 64, 256), (1.0, 1e3, 1e6), (1, 4, 16, 64)

@@ -177,11 +177,12 @@ class Animation:
             raise ValueError(f"path: expected a file name that ends in .gif, got {str(path)!r}")
         self.every = None if every is None else as_count(every, "every", minimum=1)
         self.n = None if n is None else as_count(n, "n", minimum=1)
-        self.fps = as_number(fps, "fps", "a positive number", lambda number: number > 0)
+        self.fps = as_number(fps, "fps", "a number from 0.01 to 50", lambda number: 0.01 <= number <= 50)   # GIF has no others
         self.seed = as_count(seed, "seed")
-        self.context = None if context is None else as_batch(context, np.shape(context)[1:], np.float64, "context")
-        if self.context is not None and self.context.shape[:1] != (1,):
-            raise ValueError(f"context: expected one row (1, k), got an array of shape {self.context.shape}")
+        if context is not None and (np.ndim(context) != 2 or len(context) != 1):
+            raise ValueError(f"context: expected one row (1, k), got an array of shape {np.shape(context)}")
+        self.context = None if context is None else as_batch(context, np.shape(context)[1:], np.float64, "context",
+                                                             finite=True, real=True)
         self.view, self.frames = None, []
 
     def __call__(self, state):
@@ -189,13 +190,16 @@ class Animation:
 
     def end(self, state):
         """Add the model that is kept, and write the film."""
-        if state.history.step:
+        if not state.history.step:
+            return
+        try:
             self.add(state, "kept")
             from nfnumpy import gif
-            view, self.view = self.view, None                    # the next training begins another film
             with written_whole(self.path) as aside:
-                gif.write_gif(aside, view, self.frames, self.fps)
+                gif.write_gif(aside, self.view, self.frames, self.fps)
             self.frames = []
+        finally:
+            self.view = None                                     # the next training begins another film
 
     def add(self, state, note):
         """Keep what a frame needs."""
@@ -213,8 +217,9 @@ class Animation:
                              + ("none" if self.context is None else "one"))
         if self.context is None:
             return state.model, state.x
+        model = state.model.given(self.context)                  # refuses another number of columns
         same = (state.context == self.context).all(axis=1)
-        return state.model.given(self.context), state.x[same] if same.any() else state.x
+        return model, state.x[same] if same.any() else state.x
 
 
 def _in_a_folder(path):

@@ -82,6 +82,11 @@ class TrainingState:
     evaluated: bool = False
     best_theta: object = dataclasses.field(default=None, repr=False)
 
+    def at(self, step, lr, best_theta, seconds, evaluated=True):
+        """Bring the state up to date; `best_theta` is looked at, not copied, and read-only."""
+        self.step, self.lr, self.seconds, self.evaluated, self.best_theta = step, lr, seconds, evaluated, best_theta.view()
+        self.best_theta.flags.writeable = False
+
 
 def unit_of(model):
     """``name, nats in one``: a model of whole grey values counts in bits per dimension, every other in nats.

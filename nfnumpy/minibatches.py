@@ -4,6 +4,8 @@ import math
 import numpy as np
 
 from nfnumpy.arrays import as_array, as_batch, as_number
+from nfnumpy.flow import Flow
+from nfnumpy.flows.conditional import context_rows
 
 
 def check_rows(x, x_valid, valid_fraction):
@@ -24,8 +26,13 @@ def check_rows(x, x_valid, valid_fraction):
 
 def check_contexts(model, context, context_valid, x, x_valid):
     """``context, context_valid``: a row for each row of x and of x_valid, or None without a context; or a ValueError."""
-    if context is None and context_valid is not None:
-        raise ValueError("context: expected the contexts of x beside those of x_valid, got none")
+    rows = context_rows(model.flow) if isinstance(getattr(model, "flow", None), Flow) else set()
+    if any(n > 1 for n in rows):                                 # minibatches would pair rows with other rows' contexts
+        raise ValueError(f"model: expected one that is bound to no context, or to one row for all samples, got one bound to "
+                         f"{max(rows)} rows; write fit(model, x, context=c) with the model itself")
+    if context is None and (0 in rows or context_valid is not None):
+        raise ValueError("context: expected the contexts of x" + (
+            " beside those of x_valid" if context_valid is not None else ", since the model takes some") + ", got none")
     if context is not None and (context_valid is None) != (x_valid is None):
         missing, there = ("context_valid", "x_valid") if context_valid is None else ("x_valid", "context_valid")
         raise ValueError(f"{missing}: expected a row for each row of {there}, got none")
@@ -36,6 +43,8 @@ def check_contexts(model, context, context_valid, x, x_valid):
 def _as_contexts(model, c, x, name, of):
     if c is None:
         return None
+    if not hasattr(model, "given"):
+        raise ValueError(f"{name}: expected none for a model without contexts, a {type(model).__name__}, got some")
     c = as_array(c, name)
     c = as_batch(c, c.shape[1:] if c.ndim == 2 else ("k",), np.float64, name, finite=True, real=True)
     if len(c) != len(x):

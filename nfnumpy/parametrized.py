@@ -44,6 +44,9 @@ class Parametrized:
         if not parameters and dtypes:
             dtype = dtypes.pop()
         for name, child in children.items():
+            if "_owner" in child.__dict__:
+                raise ValueError(f"{name}: expected a {type(child).__name__} of its own, got one that shares another one's "
+                                 "theta, bound to a context or to noise; build the whole first, and bind that")
             if child._bound or any(child is other for key, other in children.items() if key != name):
                 raise ValueError(f"{name}: expected a {type(child).__name__} that is not part of another one, got one "
                                  "that is; pass copy.copy(...) of it")
@@ -127,14 +130,26 @@ class Parametrized:
     def astype(self, dtype):
         """A copy whose parameters, outputs and gradients have another dtype."""
         other = copy.deepcopy(self)
-        other._bind(other._theta.astype(_floating(dtype)))
+        owner = other.__dict__.get("_owner", other)
+        owner._bind(owner._theta.astype(_floating(dtype)))
         return other
 
     def sharing(self, **attributes):
-        """The same object with other `attributes`, on the same `theta`: what binding to a context returns."""
+        """The same object with other `attributes`, on the same `theta`: what binding to a context returns.
+
+        It reads theta, and the arrays that are views into it, through this object, its owner, wherever that moves them;
+        copies of both share again.
+        """
         other = object.__new__(type(self))
-        other.__dict__.update({**self.__dict__, **attributes, "_bound": True})   # its theta is another object's
+        own = {name: value for name, value in self.__dict__.items() if name != "_theta" and name not in self._own}
+        other.__dict__.update({**own, **attributes, "_owner": self.__dict__.get("_owner", self)})
         return other
+
+    def __getattr__(self, name):
+        owner = self.__dict__.get("_owner")                      # only asked for what is not there: no cost to others
+        if owner is not None and (name == "_theta" or name in owner._own):
+            return getattr(owner, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def as_batch(self, values, shape, name):
         """`values` as a batch of this object's dtype: see `nfnumpy.arrays.as_batch`."""
@@ -151,7 +166,7 @@ class Parametrized:
 
     def __setattr__(self, name, value):
         if name in self.__dict__.get("_own", ()):                # layer.W = ... must not cut the view out of theta
-            self.__dict__[name][...] = value
+            getattr(self, name)[...] = value
         elif name in self.__dict__.get("_children", ()):
             raise AttributeError(f"{name}: expected to stay the part that it is, whose parameters are views into theta; "
                                  f"write into {name}.theta, or build a new {type(self).__name__}")
@@ -159,18 +174,34 @@ class Parametrized:
             object.__setattr__(self, name, value)
 
     def __getstate__(self):
+        if "_owner" in self.__dict__:
+            return dict(self.__dict__)
         return {**{key: value for key, value in self.__dict__.items() if key != "_theta"},
                 "_bound": False, "_dtype": self._theta.dtype}
 
     def __setstate__(self, state):
         state = dict(state)
-        dtype = state.pop("_dtype")
+        dtype = state.pop("_dtype", None)
         self.__dict__.update(state)
+        if dtype is None:                                        # it shares its owner's theta
+            return
         size = max((part.stop for _, part, _ in self._layout), default=0)
         self._bind(np.empty(size, dtype))
 
     def __copy__(self):
         return copy.deepcopy(self)                               # a shallow copy would share, and then lose, its views
+
+
+def walk(part):
+    """The parametrized object and, depth first, all of its children.
+
+    >>> import nfnumpy as nf
+    >>> [type(part).__name__ for part in walk(nf.Inverse(nf.Coupling(2)))]
+    ['Inverse', 'Coupling', 'MLP']
+    """
+    yield part
+    for name in part._children:
+        yield from walk(getattr(part, name))
 
 
 def _floating(dtype):

@@ -113,6 +113,8 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
     eval_every = max(max_steps // 100, 1) if eval_every is None else as_count(eval_every, "eval_every", minimum=1)
     patience = as_count(patience, "patience", minimum=1)
     warmup = as_count(warmup, "warmup")
+    if warmup >= max_steps:
+        raise ValueError(f"warmup: expected fewer steps than max_steps = {max_steps}, got {warmup}")
     callbacks = Callbacks(callback, [ProgressLine()] if (sys.stderr.isatty() if progress is None else progress) else [])
     adam, clipper = Adam(model.theta, lr=lr, weight_decay=weight_decay), Clipper(clip)
     rate = adam.lr
@@ -141,6 +143,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
         adam.restore(values["adam steps"], arrays)
         clipper.usual, batches.rows, batches.start = values["usual length"], arrays["rows"], values["next row"]
         rng.bit_generator.state = values["rng"]
+        state.at(history.step[-1], history.lr[-1], best[2], history.seconds)
     start = time.monotonic() - history.seconds
 
     def evaluate(step, lr):
@@ -167,11 +170,10 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
         evaluated = step % eval_every == 0 or step == max_steps
         if evaluated:
             evaluate(step, lr)
-        state.step, state.lr, state.evaluated, state.best_theta = step, lr, evaluated, best[2].view()
-        state.best_theta.flags.writeable = False
-        state.seconds = time.monotonic() - start
+        state.at(step, lr, best[2], time.monotonic() - start, evaluated)
         return callbacks(state)
 
+    failed = None
     try:
         stop = False
         if not saved:
@@ -202,7 +204,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
             raise
         history.stopped = "interrupted"
     except Exception as error:
-        history.stopped = "failed"
+        history.stopped, failed = "failed", error
         if isinstance(error, FloatingPointError):
             error.history = history
         raise
@@ -213,6 +215,10 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
             callbacks.end(state)
         except KeyboardInterrupt:                                # a film may take seconds to write: without it, then
             history.stopped = "interrupted"
+        except Exception as error:
+            if failed is None:
+                raise
+            raise failed from error                              # what ended the training counts, not what came after
     return history
 
 

@@ -26,7 +26,8 @@ from nfnumpy.flows.spline import softmax, softplus
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.nets.made import split_params
 from nfnumpy.nets.velocity import Velocity
-from nfnumpy.testing.zoo import BUILDERS, walk
+from nfnumpy.parametrized import walk
+from nfnumpy.testing.zoo import BUILDERS
 
 LAYERS = [cls for layers in atlas.CHAPTERS.values() for cls in layers]
 NETS = [nf.MLP, nf.MADE, Conv2d, Velocity]

@@ -118,6 +118,59 @@ def test_every_end_is_reached_whatever_is_raised(error):
         assert one.seen[-1][0] == last_step
 
 
+def test_what_ended_the_training_counts_and_not_what_an_end_raises_after_it():
+    """Both are there: the loss that is no number, with its history, and the full disk as its cause."""
+    class FullDisk(Watching):
+        def end(self, state):
+            raise OSError(28, "No space left on device")
+
+    model = nf.realnvp(2, steps=2, hidden=(4,), rng=1)
+    with pytest.raises(FloatingPointError) as caught:
+        with np.errstate(all="ignore"):
+            fit(FullDisk(), model, lr=1e300)
+    assert caught.value.history.stopped == "failed" and isinstance(caught.value.__cause__, OSError)
+    with pytest.raises(OSError):
+        fit(FullDisk())
+
+
+def test_the_state_of_a_run_that_was_done_already_is_that_of_its_last_step(tmp_path):
+    first, again = Watching(), []
+    model, history = fit(first, checkpoint=tmp_path / "run.npz")
+
+    class Ending(Watching):
+        def end(self, state):
+            again.append((state.step, state.lr, state.evaluated, state.seconds > 0, state.best_theta.copy()))
+
+    other, _ = fit(Ending(), checkpoint=tmp_path / "run.npz")
+    step, evaluated, lr, _, _, best_theta = first.seen[-1]
+    assert again[0][:4] == (step, lr, evaluated, True) and step == history.step[-1]
+    np.testing.assert_array_equal(again[0][4], best_theta)
+    np.testing.assert_array_equal(other.theta, model.theta)
+
+
+def test_a_film_that_cannot_be_drawn_is_no_part_of_the_next(tmp_path, monkeypatch):
+    film = Animation(tmp_path / "film.gif", n=10)
+    with monkeypatch.context() as patch:
+        patch.setattr(film, "add", lambda state, note: 1 / 0 if note else Animation.add(film, state, note))
+        with pytest.raises(ZeroDivisionError):
+            fit(film)
+    fit(film)
+    with Image.open(tmp_path / "film.gif") as gif_file:
+        assert sum(1 for _ in ImageSequence.Iterator(gif_file)) == 5     # of four evaluations, and the end
+
+
+@pytest.mark.parametrize("arguments, message", [({"fps": 0.001}, "fps: expected a number from 0.01 to 50, got 0.001"),
+                                                ({"fps": 100}, "fps: expected a number from 0.01 to 50, got 100")])
+def test_speeds_that_a_gif_has_not_are_refused(tmp_path, arguments, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        Animation(tmp_path / "film.gif", **arguments)
+
+
+def test_a_warmup_that_would_never_end_is_refused():
+    with pytest.raises(ValueError, match="^warmup: expected fewer steps than max_steps = 12, got 12"):
+        fit(warmup=12)
+
+
 @pytest.mark.parametrize("callback", [3, "print", [None], [print, 1], {"a": print}])
 def test_what_is_no_callback_is_refused_by_name(callback):
     with pytest.raises(ValueError, match="^callback: expected a function of a TrainingState, or a list of them, got"):
@@ -129,9 +182,9 @@ def test_an_every_that_is_no_number_of_steps_is_refused():
         fit(Watching(every=0))
 
 
-@given(warmup=st.integers(0, 15), max_steps=st.integers(1, 12))
-def test_the_rate_rises_to_lr_and_falls_to_zero(warmup, max_steps):
-    watching = Watching(every=1)
+@given(warmup=st.integers(0, 8), falling_steps=st.integers(1, 8))
+def test_the_rate_rises_to_lr_and_falls_to_zero(warmup, falling_steps):
+    watching, max_steps = Watching(every=1), warmup + falling_steps
     fit(watching, max_steps=max_steps, warmup=warmup, eval_every=1, patience=99)
     rates = [seen[2] for seen in watching.seen]
     rising, falling = rates[:warmup + 1], rates[warmup + 1:]
@@ -374,7 +427,7 @@ def test_samples_far_away_or_not_finite_can_be_drawn(tmp_path):
     ({"path": "no folder/film.gif"}, "path: the folder no folder does not exist"),
     ({"path": "film.gif", "every": 0}, "every: expected a whole number of at least 1"),
     ({"path": "film.gif", "n": 0}, "n: expected a whole number of at least 1"),
-    ({"path": "film.gif", "fps": 0}, "fps: expected a positive number, got 0")])
+    ({"path": "film.gif", "fps": 0}, "fps: expected a number from 0.01 to 50, got 0")])
 def test_what_makes_no_film_is_refused_before_training(arguments, words):
     with pytest.raises((ValueError, FileNotFoundError), match=words):
         Animation(**arguments)

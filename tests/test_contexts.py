@@ -126,6 +126,29 @@ def test_copies_of_a_bound_flow_stay_bound_and_have_a_theta_of_their_own(how):
     assert not np.shares_memory(bound.theta, other.theta)
 
 
+def move_by_standardizing(flow, bound):
+    nf.NormalizingFlow(flow).standardized(np.random.default_rng(0).standard_normal((9, 3)))
+    return flow, bound
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda pair: pickle.loads(pickle.dumps(pair)),
+                                 lambda pair: move_by_standardizing(*pair)])
+def test_flow_and_bound_flow_share_theta_also_after_they_are_copied_together_or_moved_into_another(how):
+    flow, x, c = conditional("maf", 3, 2, seed=1)
+    flow, bound = how((flow, flow.given(c)))
+    for change in (flow, bound):
+        change.theta += 0.1
+        np.testing.assert_array_equal(flow.theta, bound.theta)
+        np.testing.assert_array_equal(flow.given(c).forward(x)[0], bound.forward(x)[0])
+        assert bound.flows[0].net.W0.any() and np.shares_memory(bound.theta, flow.theta)
+
+
+def test_a_bound_flow_is_no_part_of_another():
+    bound = nf.Coupling(2, context=1).given([[1.0]])
+    with pytest.raises(ValueError, match="^0: expected a Coupling of its own, .* build the whole first, and bind that"):
+        nf.Composition([bound])
+
+
 @pytest.mark.parametrize("name", BUILD)
 def test_float32_stays_float32(name):
     flow, x, c = conditional(name, 3, 2, seed=2)
@@ -173,6 +196,8 @@ def test_an_empty_batch_needs_no_context():
     (lambda flow, x, c: flow.given(c + 1j), "c: expected real numbers"),
     (lambda flow, x, c: nf.maf(2, rng=0).given(c), "c: expected no context, since the model takes none; build it with context=k"),
     (lambda flow, x, c: nf.maf(2, rng=0, context=-1), "context: expected a whole number of at least 0, got -1"),
+    (lambda flow, x, c: nf.Coupling(2, c=c), "c: expected none for a flow without a context, got one; build it with context=k"),
+    (lambda flow, x, c: flow.astype(np.float32).given(1e300 * c), "c: expected finite numbers, got 8"),
     (lambda flow, x, c: nf.Coupling(2, context=1, c=c), r"c: expected a batch of shape \(n, 1\)"),
     (lambda flow, x, c: ImageCoupling((2, 2, 1), lambda a, b: glow_net(a, b, 2), context=1.5), "context: expected a whole number"),
     (lambda flow, x, c: nf.one_hot([0, 3], 3), "labels: expected whole numbers from 0 to 2, got 0 to 3"),
@@ -256,7 +281,7 @@ def test_initialisation_from_data_sees_the_context():
     ({"x_valid": np.zeros((5, 1))}, "context_valid: expected a row for each row of x_valid, got none"),
     ({"context_valid": np.zeros((5, 1))}, "x_valid: expected a row for each row of context_valid, got none"),
     ({"context": None, "context_valid": np.zeros((5, 1))}, "context: expected the contexts of x beside"),
-    ({"context": None}, "c: expected a context for 54 samples, .* got none; write given.c., in fit context=c"),
+    ({"context": None}, "context: expected the contexts of x, since the model takes some, got none"),
 ])
 def test_contexts_that_do_not_fit_the_rows_are_refused(arguments, message):
     model = nf.maf(1, 1, (4,), rng=0, context=1)
@@ -269,6 +294,19 @@ def test_contexts_that_do_not_fit_the_rows_are_refused(arguments, message):
 def test_a_model_without_contexts_refuses_them_in_training():
     with pytest.raises(ValueError, match="^c: expected no context, since the model takes none"):
         small_run(nf.maf(1, 1, (4,), rng=0))
+    with pytest.raises(ValueError, match="^context: expected none for a model without contexts, a AutoregressiveMLP"):
+        nf.fit(nf.AutoregressiveMLP(2, 3, (4,)), np.zeros((20, 2), int), context=np.zeros((20, 1)), rng=0)
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, lambda model: model.standardized(np.array([[0.0], [1.0]]))])
+def test_a_model_bound_to_many_rows_is_not_trained_since_minibatches_would_mix_them(wrap):
+    x, c, _ = regression(60, np.random.default_rng(1))
+    model = wrap(nf.maf(1, 1, (4,), rng=0, context=1))
+    with pytest.raises(ValueError, match=r"^model: expected one that is bound to no context, or to one row .* got one bound to 60 rows"):
+        nf.fit(model.given(c), x, x_valid=x, rng=0, max_steps=2)
+    theta = model.theta.copy()
+    nf.fit(model.given(c[:1]), x, rng=0, max_steps=2)            # p(x | c) for one c: what it learns is the model's too
+    assert (model.theta != theta).any()
 
 
 def test_a_film_shows_the_data_and_the_model_of_its_own_context(tmp_path):
@@ -291,5 +329,9 @@ def test_a_film_of_a_conditional_model_needs_its_context(tmp_path, context, of_t
     film = nf.callbacks.Animation(tmp_path / "film.gif", context=of_the_film)
     with pytest.raises(ValueError, match=f"^{message}"):
         nf.fit(model, [[0.0], [1.0]], context=context, rng=0, max_steps=1, callback=film)
-    with pytest.raises(ValueError, match=r"^context: expected one row \(1, k\), got an array of shape \(2, 1\)"):
-        nf.callbacks.Animation(tmp_path / "film.gif", context=[[0.0], [1.0]])
+    for wrong, shape in (([[0.0], [1.0]], r"\(2, 1\)"), ([5.0], r"\(1,\)"), (5.0, r"\(\)")):
+        with pytest.raises(ValueError, match=rf"^context: expected one row \(1, k\), got an array of shape {shape}"):
+            nf.callbacks.Animation(tmp_path / "film.gif", context=wrong)
+    with pytest.raises(ValueError, match=r"^c: expected a batch of shape \(n, 1\), got an array of shape \(1, 3\)"):
+        nf.fit(nf.maf(1, 1, (4,), rng=0, context=1), [[0.0], [1.0]], context=[[0.0], [1.0]], rng=0, max_steps=1,
+               callback=nf.callbacks.Animation(tmp_path / "film.gif", context=[[0.0, 1.0, 2.0]]))

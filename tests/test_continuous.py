@@ -49,17 +49,18 @@ def test_the_trace_is_that_of_the_jacobian(dim, hidden, seed, t):
     np.testing.assert_allclose(estimate, (e @ J @ e.swapaxes(1, 2))[:, 0, 0], rtol=1e-11, atol=1e-11)
 
 
-@given(dim=dims, hidden=some_widths, seed=seeds, t=st.floats(-1, 1))
-def test_the_vjp_of_velocity_and_trace(dim, hidden, seed, t):
-    """Beside complex steps in x and in theta: the gradient of the trace is where phi'' comes in."""
+@given(dim=dims, hidden=some_widths, seed=seeds, t=st.floats(-1, 1), exact=st.booleans())
+def test_the_vjp_of_velocity_and_trace(dim, hidden, seed, t, exact):
+    """Beside complex steps in x and in theta: the gradient of the trace is where phi'' comes in. Each row its own noise, too."""
     flow, rng = random_flow(dim, hidden, seed)
     x, a, w = rng.standard_normal((3, dim)), rng.standard_normal((3, dim)), rng.standard_normal(3)
-    grad_x, grad_theta = flow.net.with_trace(x, t, np.eye(dim))[1](a, w)
+    directions = np.eye(dim) if exact else rng.standard_normal((3, 1, dim))
+    grad_x, grad_theta = flow.net.with_trace(x, t, directions)[1](a, w)
 
     def along(v_x, v_theta):
         net = flow.net.astype(complex)
         net.theta += 1j * STEP * v_theta
-        (v, trace), _ = net.with_trace(x + 1j * STEP * v_x, t, np.eye(dim))
+        (v, trace), _ = net.with_trace(x + 1j * STEP * v_x, t, directions)
         return ((a * v).sum() + w @ trace).imag / STEP
 
     u, s = rng.standard_normal(x.shape), rng.standard_normal(flow.n_params)
@@ -178,6 +179,11 @@ def test_a_trajectory_ends_in_f_and_its_log_dets_add_up():
         steps = list(flow.trajectory(x if times[0] == 0 else z, times))
         np.testing.assert_allclose(steps[-1][0], end, atol=1e-8)
         np.testing.assert_allclose(sum(part for _, part in steps), total, atol=1e-8)
+    (h, log_det), = flow.trajectory(x, iter([0.5, 0.5]))         # nowhere to go
+    np.testing.assert_array_equal(h, x)
+    assert not log_det.any()
+    with pytest.raises(ValueError, match="^times: expected finite numbers, got nan"):
+        list(flow.trajectory(x, [0.0, np.nan]))
 
 
 def test_moons_are_learned():
@@ -208,6 +214,9 @@ def test_noise_of_another_shape_is_refused():
     for noise in (np.ones(3), np.ones((4, 3)), 1.0, np.ones((1, 1, 2))):
         with pytest.raises(ValueError, match=r"noise: expected an array of shape \(2,\) or \(n, 2\), got one of shape"):
             flow.hutchinson(noise)
+    for noise, words in (([np.nan, 1.0], "finite numbers"), ([1j, 1.0], "real numbers"), (["a", "b"], "real numbers")):
+        with pytest.raises(ValueError, match=f"noise: expected {words}"):
+            flow.hutchinson(np.array(noise))
     with pytest.raises(ValueError, match="noise: expected a row for each of the 5 rows of the batch, got 4"):
         flow.hutchinson(np.ones((4, 2))).forward(np.zeros((5, 2)))
 

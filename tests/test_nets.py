@@ -10,7 +10,8 @@ from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.nets.made import hidden_degrees, made_masks
 from nfnumpy.nets.resnet import glow_net, residual_net
 from nfnumpy.testing.derivatives import STEP, directional_derivative, jacobian
-from nfnumpy.testing.zoo import randomize, walk
+from nfnumpy.parametrized import walk
+from nfnumpy.testing.zoo import randomize
 
 widths = st.lists(st.integers(1, 9), max_size=3).map(tuple)
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nfnumpy as nf
-from nfnumpy.testing.zoo import BUILDERS, walk
+from nfnumpy.parametrized import walk
+from nfnumpy.testing.zoo import BUILDERS
 
 names = st.sampled_from(sorted(BUILDERS))
 

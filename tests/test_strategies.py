@@ -15,7 +15,7 @@ from nfnumpy.testing.broken.autoregressive import LogDetOfTheOtherDirection
 from nfnumpy.testing.broken.coupling import OnlyThroughTheNet
 from nfnumpy.testing.broken.images import OncePerImage
 from nfnumpy.testing.broken.linear import ChainEndsAtW
-from nfnumpy.testing.zoo import walk
+from nfnumpy.parametrized import walk
 
 # without Phase.explain, which runs everything again
 QUIET = settings(max_examples=1000, deadline=None, derandomize=True, database=None,

@@ -61,7 +61,7 @@ class GaussianAutoregressive(ConditionalFlow):
     Raises
     ------
     ValueError
-        For dim < 1, an unknown activation or transformer, an order that is not a permutation, or a context without c.
+        For dim < 1, an unknown activation or transformer, an order that is not a permutation, or a context or c that `ConditionalFlow` refuses.
 
     Notes
     -----
@@ -181,12 +181,10 @@ class GaussianAutoregressive(ConditionalFlow):
             v, from_later = np.empty_like(x), np.zeros((len(x), 1), x.dtype)
             sweep.start_backward()
             for d, j in reversed(list(enumerate(self.order))):
-                _, forward_vjp = self.transformer.forward_vjp(x[:, [j]], params[d])
-                slope, _ = forward_vjp(np.ones_like(from_later), 0.0)   # dz_j / dx_j, 1 / sigma_j of the affine one
-                own, _ = forward_vjp(np.zeros_like(from_later), grad_log_det)   # w d log slope_j / dx_j, affine: 0
-                v_j = (grad_x[:, [j]] - from_later - own) / slope  # row j: slope_j v_j + from_later + own = grad_x_j
-                _, grad_params = forward_vjp(v_j, grad_log_det)
-                sweep.set_grad_params(d + 1, grad_params[:, 0])
+                # row j of the system: slope_j v_j + w d log slope_j / dx_j + from_later = grad_x_j
+                _, transformer_vjp = self.transformer.inverse_at(x[:, [j]], params[d])
+                v_j, grad_params = transformer_vjp(grad_x[:, [j]] - from_later, grad_log_det)
+                sweep.set_grad_params(d + 1, -grad_params[:, 0])         # t is minus the gradient of the parameters
                 from_later = sweep.grad_input_of(d)              # what later outputs send to the coordinate before
                 v[:, [j]] = v_j
             grad_theta = sweep.grad_theta(out)                   # t = (df/dtheta)^T v + w dlog_det/dtheta

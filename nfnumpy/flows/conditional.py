@@ -5,6 +5,7 @@ from nfnumpy.arrays import as_batch, as_count
 from nfnumpy.flow import Flow
 from nfnumpy.flows.named_transformers import as_transformer
 from nfnumpy.flows.transformers import Affine
+from nfnumpy.parametrized import walk
 
 
 class ConditionalFlow(Flow):
@@ -60,7 +61,7 @@ class ConditionalFlow(Flow):
     >>> flow.forward(x)
     Traceback (most recent call last):
         ...
-    ValueError: c: expected a context for 3 samples, of shape (3, 1) or (1, 1), got none; write given(c), in fit context=c
+    ValueError: c: expected a context for 3 samples, of shape (3, 1) or (1, 1), got none; write given(c)
     """
 
     transformer = Affine()
@@ -69,7 +70,7 @@ class ConditionalFlow(Flow):
         if transformer is not None:
             self.transformer = as_transformer(transformer)
         context = as_count(context, "context")
-        c = np.zeros((0, context)) if c is None else as_context(c, context)
+        c = np.zeros((0, context)) if c is None else as_context(c, context, dtype)
         super().__init__(shape, children={"net": build_net(context, self.transformer.n_params)},
                          constants={**(constants or {}), "c": c}, dtype=dtype)
 
@@ -80,7 +81,7 @@ class ConditionalFlow(Flow):
 
     def given(self, c):
         """This flow bound to the rows of c ``(n, k)``, or to one row ``(1, k)`` for all samples: on the same theta."""
-        return self.sharing(c=as_context(c, self.context)) if self.context else self
+        return self.sharing(c=as_context(c, self.context, self.dtype)) if self.context else self
 
     def beside_context(self, h):
         """What the conditioner sees, [c, h]: values in front of a vector, constant channels in front of an image's."""
@@ -88,7 +89,7 @@ class ConditionalFlow(Flow):
             return h
         n, k = len(h), self.context
         if len(self.c) not in (1, n):
-            came = f"{len(self.c)} rows" if len(self.c) else "none; write given(c), in fit context=c"
+            came = f"{len(self.c)} rows" if len(self.c) else "none; write given(c)"
             samples = "1 sample" if n == 1 else f"{n} samples"
             raise ValueError(f"c: expected a context for {samples}, of shape ({n}, {k}) or (1, {k}), got {came}")
         c = self.c.reshape(len(self.c), *[1] * (h.ndim - 2), k)
@@ -99,9 +100,25 @@ class ConditionalFlow(Flow):
         return {**own, **({"context": self.context, "c": self.c} if self.context else {})}
 
 
-def as_context(c, context):
+def as_context(c, context, dtype=np.float64):
     """A copy of c as finite real numbers ``(n, context)``, or a ValueError: the flow stays bound to what c was then."""
-    return as_batch(c, (context,), np.float64, "c", finite=True, real=True).copy()
+    if not context:
+        raise ValueError("c: expected none for a flow without a context, got one; build it with context=k")
+    c = as_batch(c, (context,), np.float64, "c", finite=True, real=True)
+    with np.errstate(over="ignore"):                             # what float32 cannot hold is refused as infinite
+        c = c.astype(np.empty(0, dtype).real.dtype)
+    return as_batch(c, (context,), c.dtype, "c", finite=True)
+
+
+def context_rows(flow):
+    """How many rows of contexts the flow's parts are bound to, a set: 0 stands for a part that takes one and has none.
+
+    >>> import nfnumpy as nf
+    >>> flow = nf.maf(dim=2, steps=2, context=1, rng=0).flow
+    >>> context_rows(flow), context_rows(flow.given([[1.0], [2.0]])), context_rows(nf.Coupling(2))
+    ({0}, {2}, set())
+    """
+    return {len(part.c) for part in walk(flow) if isinstance(part, ConditionalFlow) and part.context}
 
 
 def one_hot(labels, n_classes):

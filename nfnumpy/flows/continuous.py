@@ -1,7 +1,7 @@
 """The continuous-time flow: a neural ordinary differential equation, its log-determinant an integral of a trace."""
 import numpy as np
 
-from nfnumpy.arrays import as_array, as_count, as_number
+from nfnumpy.arrays import as_array, as_batch, as_count, as_number
 from nfnumpy.flow import Flow
 from nfnumpy.flows.solver import integrate
 from nfnumpy.nets.velocity import Velocity
@@ -173,6 +173,11 @@ class ContinuousFlow(Flow):
         -------
         ContinuousFlow
 
+        Raises
+        ------
+        ValueError
+            For noise of another shape, complex or not finite.
+
         Examples
         --------
         >>> flow, rng = ContinuousFlow(dim=3, rng=0), np.random.default_rng(0)
@@ -183,7 +188,7 @@ class ContinuousFlow(Flow):
         noise, m = as_array(noise, "noise"), self.x_shape[0]
         if noise.ndim not in (1, 2) or noise.shape[-1] != m:
             raise ValueError(f"noise: expected an array of shape ({m},) or (n, {m}), got one of shape {noise.shape}")
-        return self.sharing(noise=noise.astype(np.float64))
+        return self.sharing(noise=as_batch(noise, noise.shape[1:], np.float64, "noise", finite=True, real=True).copy())
 
     def trajectory(self, x, times):
         """Yield ``h, log_det`` at each of the `times` after the first, at which h is x; log_det is that since the last.
@@ -193,7 +198,7 @@ class ContinuousFlow(Flow):
         >>> [h.round(9).tolist() for h, log_det in flow.trajectory([[0.0]], [0.0, 0.5, 1.0])]
         [[[1.5]], [[3.0]]]
         """
-        h = self.as_x(x)
+        h, times = self.as_x(x), [as_number(t, "times", "finite numbers", lambda number: True) for t in times]
         for start, stop in zip(times, times[1:]):
             (h, log_det), _, _ = self._move(h, start, stop)
             yield h, log_det

@@ -63,7 +63,7 @@ class Coupling(ConditionalFlow):
     Raises
     ------
     ValueError
-        For dim < 1, an unknown activation or transformer, or a context without c.
+        For dim < 1, an unknown activation or transformer, or a context or c that `ConditionalFlow` refuses.
 
     References
     ----------

@@ -31,7 +31,7 @@ class ImageCoupling(Coupling):
     Raises
     ------
     ValueError
-        For another shape or partition, a single channel to be split, or a context without c.
+        For another shape or partition, a single channel to be split, or a context or c that `ConditionalFlow` refuses.
 
     References
     ----------

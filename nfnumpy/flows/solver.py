@@ -45,7 +45,7 @@ def integrate(derivative, start, stop, rows, rest, rtol, atol):
     from scipy.integrate import solve_ivp                        # here: it loads scipy.optimize
 
     y = np.concatenate([rows.ravel(), rest])
-    if not y.size:
+    if not y.size or start == stop:
         return rows, rest, 0
     if not np.isfinite(y).all():
         raise FloatingPointError("expected finite numbers to start from, got some that are NaN or infinite")

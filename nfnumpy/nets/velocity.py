@@ -103,9 +103,9 @@ class Velocity(MLP):
         h[:, 0, :m], h[:, 0, m], h[:, 1:, :m] = x, t, directions
         inputs, bends = [], []
         for k in range(self.depth):
-            inputs.append(h.reshape(n * (1 + p), -1))
+            inputs.append(h.reshape(n * (1 + p), h.shape[2]))
             a = inputs[k] @ getattr(self, f"W{k}").T             # a_k = W_k h_k + b_k, u_k = W_k s_k, in one product
-            a = a.reshape(n, 1 + p, -1)
+            a = a.reshape(n, 1 + p, a.shape[1])
             a[:, 0] += getattr(self, f"b{k}")
             if k < self.depth - 1:
                 y, slope, bend = self.derivatives(a[:, 0])
@@ -120,9 +120,9 @@ class Velocity(MLP):
             grad_a[:, 1:] = directions * grad_trace[:, None, None]    # dtrace/du_K = e
             grads = []
             for k in reversed(range(self.depth)):
-                rows = grad_a.reshape(n * (1 + p), -1)
+                rows = grad_a.reshape(n * (1 + p), grad_a.shape[2])
                 grads += [sum_rows(grad_a[:, 0]), rows.T @ inputs[k]]    # b_k, W_k
-                grad_h = (rows @ getattr(self, f"W{k}")).reshape(n, 1 + p, -1)
+                grad_h = (rows @ getattr(self, f"W{k}")).reshape(n, 1 + p, self.sizes[k])
                 if k:
                     u, slope, bend = bends[k - 1]
                     grad_a = grad_h * slope[:, None]

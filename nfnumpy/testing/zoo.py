@@ -11,6 +11,7 @@ from nfnumpy.image_models import glow, realnvp_image
 from nfnumpy.nets import MLP
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.nets.resnet import glow_net, residual_net
+from nfnumpy.parametrized import walk
 
 
 def shallow(rng):
@@ -125,14 +126,3 @@ def randomize(flow, rng=None):
             else:
                 array += 0.1 * rng.standard_normal(array.shape)
     return flow
-
-
-def walk(part):
-    """The parametrized object and, depth first, all of its children.
-
-    >>> [type(part).__name__ for part in walk(Inverse(Coupling(2)))]
-    ['Inverse', 'Coupling', 'MLP']
-    """
-    yield part
-    for name in part._children:
-        yield from walk(getattr(part, name))

@@ -30,7 +30,7 @@ from nfnumpy.commands import common  # noqa: E402
 from nfnumpy.flows.logit import Logit  # noqa: E402
 from nfnumpy.nets import MADE  # noqa: E402
 from nfnumpy.targets import TOY  # noqa: E402
-from nfnumpy.testing.zoo import walk  # noqa: E402
+from nfnumpy.parametrized import walk  # noqa: E402
 
 
 class Data(NamedTuple):
