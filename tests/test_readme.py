@@ -2,6 +2,8 @@
 import importlib.util
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -70,6 +72,14 @@ def test_the_tour_prints_what_the_readme_shows(small, capsys):
     rows = [re.split(r" {2,}", line)[:2] for line in printed.splitlines()]
     assert [re.split(r" {2,}", line)[:2] for line in table.splitlines() if not line.startswith("-")] == [
         row for row in rows if row[0] in ("data", "Old Faithful", "Moons")]
+
+
+def test_the_folder_above_a_clone_is_no_other_package(tmp_path):
+    """There Python finds the clone's folder, `nfnumpy`, first, and must go on to the installed package."""
+    (tmp_path / "nfnumpy").mkdir()
+    done = subprocess.run([sys.executable, "-c", "import nfnumpy; print(nfnumpy.maf.__name__)"], cwd=tmp_path,
+                          capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("maf\n", "")
 
 
 def test_the_lecture_s_commands_run(monkeypatch, tmp_path):
