@@ -46,6 +46,9 @@ def _as_contexts(model, c, x, name, of):
     if not hasattr(model, "given"):
         raise ValueError(f"{name}: expected none for a model without contexts, a {type(model).__name__}, got some")
     c = as_array(c, name)
+    if c.ndim == 1:
+        raise ValueError(f"{name}: expected contexts of shape ({len(x)}, k), got an array of shape {c.shape}; of labels write "
+                         "nf.one_hot(labels, k)")
     c = as_batch(c, c.shape[1:] if c.ndim == 2 else ("k",), np.float64, name, finite=True, real=True)
     if len(c) != len(x):
         raise ValueError(f"{name}: expected a row for each of the {len(x)} rows of {of}, got {len(c)}")

@@ -192,6 +192,8 @@ def test_an_empty_batch_needs_no_context():
     (lambda flow, x, c: flow.given(c).inverse(x[:1]), "c: expected a context for 1 sample, .* got 4 rows"),
     (lambda flow, x, c: flow.given(c[:, :1]), r"c: expected a batch of shape \(n, 2\), got an array of shape \(4, 1\)"),
     (lambda flow, x, c: flow.given(c[0]), r"c: expected a batch of shape \(n, 2\), .* write c\[None, :\]"),
+    (lambda flow, x, c: flow.given([0, 1, 1, 0]), r"c: expected contexts of shape \(n, 2\), .* write nf.one_hot\(labels, 2\)"),
+    (lambda flow, x, c: nf.one_hot(["a", "b"], 2), r"labels: expected whole numbers .*np.unique\(labels, return_inverse=True\)"),
     (lambda flow, x, c: flow.given(c * np.nan), "c: expected finite numbers"),
     (lambda flow, x, c: flow.given(c + 1j), "c: expected real numbers"),
     (lambda flow, x, c: nf.maf(2, rng=0).given(c), "c: expected no context, since the model takes none; build it with context=k"),
@@ -275,7 +277,8 @@ def test_initialisation_from_data_sees_the_context():
 
 @pytest.mark.parametrize("arguments, message", [
     ({"context": np.zeros((59, 1))}, "context: expected a row for each of the 60 rows of x, got 59"),
-    ({"context": np.zeros(60)}, r"context: expected a batch of shape \(n, k\), got an array of shape \(60,\)"),
+    ({"context": np.zeros(60)}, r"context: expected contexts of shape \(60, k\), got .* \(60,\); of labels write nf.one_hot"),
+    ({"context": np.zeros((60, 1, 1))}, r"context: expected a batch of shape \(n, k\), got an array of shape \(60, 1, 1\)"),
     ({"context": np.zeros((60, 2))}, r"c: expected a batch of shape \(n, 1\)"),
     ({"context": np.full((60, 1), np.inf)}, "context: expected finite numbers"),
     ({"x_valid": np.zeros((5, 1))}, "context_valid: expected a row for each row of x_valid, got none"),

@@ -18,7 +18,7 @@ from nfnumpy.testing import randomize  # noqa: E402
 from drawing import redraw  # noqa: E402
 
 
-def timeline(call, owner, name, repeats=7):
+def timeline(call, owner, name, repeats=100):
     """When ``owner.name`` was at work during ``call()``: starts and ends in ms, of the fastest of several runs."""
     best, original = None, getattr(owner, name)
     for _ in range(repeats):
@@ -48,11 +48,12 @@ def autoregressive_timeline(m=8, n=1000):
             ("the same samples,\nevery unit once", GREEN, lambda: flow.inverse(z), ByDegree, "params_after"))
     figure = new_figure(3.0)
     ax = figure.subplots()
-    for row, (_, colour, *run) in enumerate(runs):
-        spans, total = timeline(*run)
+    timelines = [timeline(*run) for _, _, *run in runs]
+    letter = 0.02 * max(total for _, total in timelines)         # the width that a label needs
+    for row, ((_, colour, *_), (spans, total)) in enumerate(zip(runs, timelines)):
         ax.barh(row, [b - a for a, b in spans], left=[a for a, _ in spans], height=0.6, color=colour, edgecolor="white")
         for j, (a, b) in enumerate(spans, 1):
-            if b - a > 0.4:                                      # x_1 waits for nothing, and its bar is a line
+            if b - a > letter:                                   # x_1 waits for nothing, and its last bar is a line
                 ax.text((a + b) / 2, row, r"all $\mu_j, \sigma_j$" if len(spans) == 1 else f"$x_{j}$", ha="center",
                         va="center", fontsize=9.5, color="white")
         ax.plot([total, total], [row - 0.36, row + 0.36], color="black", linewidth=1.2)

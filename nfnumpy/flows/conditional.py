@@ -104,6 +104,9 @@ def as_context(c, context, dtype=np.float64):
     """A copy of c as finite real numbers ``(n, context)``, or a ValueError: the flow stays bound to what c was then."""
     if not context:
         raise ValueError("c: expected none for a flow without a context, got one; build it with context=k")
+    if np.ndim(c) == 1 and np.shape(c) != (context,):
+        raise ValueError(f"c: expected contexts of shape (n, {context}), got an array of shape {np.shape(c)}; of labels write "
+                         f"nf.one_hot(labels, {context})")
     c = as_batch(c, (context,), np.float64, "c", finite=True, real=True)
     with np.errstate(over="ignore"):                             # what float32 cannot hold is refused as infinite
         c = c.astype(np.empty(0, dtype).real.dtype)
@@ -133,7 +136,7 @@ def one_hot(labels, n_classes):
     n_classes, labels = as_count(n_classes, "n_classes", minimum=1), np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         raise ValueError(f"labels: expected whole numbers of shape (n,), got an array of dtype {labels.dtype} and shape "
-                         f"{labels.shape}")
+                         f"{labels.shape}; np.unique(labels, return_inverse=True)[1] numbers others")
     if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
         raise ValueError(f"labels: expected whole numbers from 0 to {n_classes - 1}, got {labels.min()} to {labels.max()}")
     return np.eye(n_classes)[labels]
