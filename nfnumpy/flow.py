@@ -77,9 +77,16 @@ class Flow(Parametrized):
 
     def given(self, c):
         """The flow bound to the rows of a context c: the same contract, the same theta; itself, where it takes none."""
-        children = {name: self.__dict__[name] for name in self._children}
-        bound = {name: child.given(c) for name, child in children.items() if isinstance(child, Flow)}
-        return self if all(bound[name] is children[name] for name in bound) else self.sharing(**bound)
+        return self.replacing(lambda part: part.given(c))
+
+    def replacing(self, bind):
+        """The same flow on the same theta, made of ``bind(part)`` in place of each of its flows; itself if none changes.
+
+        `bind` gives the part itself, or one that shares its theta: bound to a context, or to noise.
+        """
+        parts = {name: self.__dict__[name] for name in self._children if isinstance(self.__dict__[name], Flow)}
+        bound = {name: bind(part) for name, part in parts.items()}
+        return self if all(bound[name] is parts[name] for name in bound) else self.sharing(**bound)
 
     def as_x(self, x):
         """`x` as a batch of ``x_shape`` and of theta's dtype, or a ValueError that says what came instead."""

@@ -163,6 +163,18 @@ def test_an_estimate_learns_for_the_flow_and_is_not_saved(tmp_path):
     assert np.abs(noisy.log_prob(x) - nf.NormalizingFlow(flow).log_prob(x)).max() > 1e-3
 
 
+def test_a_part_of_a_composition_is_estimated_in_place():
+    """Behind a Standardize: on the same theta, and right on average over all signs, value and gradient."""
+    flow, rng = random_flow(2, (4,), seed=3)
+    whole, x = nf.Composition([nf.Standardize([1.0, 2.0], [2.0, 3.0]), flow]), rng.standard_normal((4, 2))
+    losses = [nf.negative_log_likelihood(nf.NormalizingFlow(whole.replacing(
+        lambda part: part.hutchinson(e) if part is flow else part)), x) for e in all_signs(2)]
+    loss, gradient = nf.negative_log_likelihood(nf.NormalizingFlow(whole), x)
+    np.testing.assert_allclose(np.mean([value for value, _ in losses]), loss, atol=1e-8)
+    np.testing.assert_allclose(np.mean([grad for _, grad in losses], axis=0), gradient, atol=1e-7)
+    assert whole.replacing(lambda part: part) is whole
+
+
 def test_the_density_integrates_to_one():
     """By the trapezoidal rule, which for smooth functions that vanish at the border is nearly exact."""
     flow, _ = random_flow(2, (8,), 4, rtol=1e-7, atol=1e-7)

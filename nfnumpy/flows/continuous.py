@@ -184,6 +184,11 @@ class ContinuousFlow(Flow):
         >>> noisy = flow.hutchinson(rng.choice([-1.0, 1.0], (5, 3)))
         >>> noisy.forward(np.ones((5, 3)))[1].shape, noisy.theta is flow.theta
         ((5,), True)
+        >>> import nfnumpy as nf
+        >>> whole = nf.Composition([nf.Standardize([0.0] * 3, [2.0] * 3), flow])
+        >>> noisy = whole.replacing(lambda part: part.hutchinson(np.ones(3)) if part is flow else part)
+        >>> noisy.forward(np.ones((5, 3)))[1].shape
+        (5,)
         """
         noise, m = as_array(noise, "noise"), self.x_shape[0]
         if noise.ndim not in (1, 2) or noise.shape[-1] != m:
