@@ -259,7 +259,7 @@ def test_a_training_that_can_be_watched(no_pictures, in_tmp_path, capsys):
         assert table.columns == ["step", "train", "valid", "lr", "seconds"] and table.x[:, 0].tolist() == [0, 1, 2]
         assert (in_tmp_path / "film.gif").read_bytes().startswith(b"GIF89a")
     before = files(in_tmp_path)
-    for other, words in ((["--lr", "0.5"], "got lr = 0.5 instead of 0.001"), (["--warmup", "3"], "got warmup = 3"),
+    for other, words in ((["--lr", "0.5"], "got lr = 0.5 instead of 0.001"), (["--warmup", "1"], "got warmup = 1"),
                          (["--seed", "1"], "got another model; to start anew, .*; DATA, --seed,")):
         assert re.search(f"--checkpoint: expected the run that run.npz was written by, {words}",
                          refused(capsys, *argv, *watch, *other))

@@ -37,7 +37,7 @@ def read(name):
     return SimpleNamespace(**record)
 
 
-class Backwards:
+class Backwards(nf.Transformer):
     """z = scale x + shift: an affine transformer whose parameters belong to the normalizing direction.
 
     It is x = sigma z + mu read from the other side, so that each direction is the other one of the inner transformer,
