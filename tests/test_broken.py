@@ -42,9 +42,8 @@ def test_the_correct_one_beside_it_passes(name):
             nf.testing.check_flow(exhibit.correct, x)
 
 
-@pytest.mark.parametrize("seed", (1, 2))
-def test_other_parameters_are_caught_as_well(seed):
-    missed = [name for name, exhibit in hall(rng=seed).items() if exhibit.message() is None]
+def test_other_parameters_are_caught_as_well():
+    missed = [name for name, exhibit in hall(rng=1).items() if exhibit.message() is None]
     assert not missed
 
 

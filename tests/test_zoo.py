@@ -35,8 +35,10 @@ def test_float32_keeps_its_dtype_and_its_stated_round_trip(name, dim, seed):
 
 
 @pytest.mark.parametrize("name", QUICK)
+@settings(max_examples=settings.default.max_examples // 5)
 @given(dim=st.integers(1, 6), seed=seeds)
 def test_the_inverse_of_every_flow_is_a_flow(name, dim, seed):
+    """Fewer examples: both directions have been checked already, and their swap is what is new here."""
     flow, x = animal(name, dim, seed)
     z, _ = flow.forward(x)
     nf.testing.check_flow(nf.Inverse(flow), z, rng=seed)
