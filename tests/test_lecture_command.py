@@ -9,6 +9,7 @@ from pathlib import Path
 
 import drawing
 import pytest
+from companion import pages
 from matplotlib.figure import Figure
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -89,10 +90,23 @@ def test_a_page_is_written_and_its_size_said(command, tmp_path, capsys, monkeypa
     assert capsys.readouterr().out.splitlines() == [f"{path}: 0.0 MB"] * 2
 
 
-def test_notebooks_are_written_and_counted(command, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("companion.notebook.write", lambda folder: iter([folder / "a.ipynb", folder / "b.ipynb"]))
-    assert command.main(["notebook", str(tmp_path / "new")]) == 0
-    assert capsys.readouterr().out == f"2 notebooks in {tmp_path / 'new'}; begin with a.ipynb\n"
+def test_notebooks_are_written_once_counted_and_not_lost(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(pages, "lecture_pages", lambda: ["lectures/numerics.md", "lectures/lecture02/summary.md"])
+    argv = ["notebook", str(tmp_path / "new")]
+    first, second = tmp_path / "new" / "numerics.ipynb", tmp_path / "new" / "summary.ipynb"
+    assert command.main(argv) == 0
+    assert capsys.readouterr().out == f"2 notebooks in {tmp_path / 'new'}; begin with numerics.ipynb\n"
+    first.unlink()
+    assert command.main(argv) == 0
+    assert capsys.readouterr().out == (
+        f"2 notebooks in {tmp_path / 'new'}, 1 of them there before and left as it is; begin with numerics.ipynb\n")
+    first.unlink()
+    second.write_text("my notes", encoding="utf-8")
+    assert command.main(argv) == 2
+    out, err = capsys.readouterr()
+    assert not out and err.count("\n") == 1 and second.read_text(encoding="utf-8") == "my notes" and not first.exists()
+    assert f"got {second}; nothing was written" in err and "--force" in err
+    assert command.main([*argv, "--force"]) == 0 and first.exists() and second.read_text(encoding="utf-8") != "my notes"
 
 
 @pytest.mark.parametrize("argv, sentence", [
@@ -120,6 +134,7 @@ def test_each_command_has_help(command, capsys, argv):
     out = capsys.readouterr().out
     assert end.value.code == 0 and f"usage: python -m lectures.lecture02 {argv[0].replace('--help', '')}".strip() in out
     assert argv != ["--help"] or "notebook DIR" in out and "html FILE" in out
+    assert argv[0] != "notebook" or "--force" in out and "nothing is written" in " ".join(out.split())
 
 
 def test_its_examples(command):

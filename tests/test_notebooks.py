@@ -21,8 +21,8 @@ FLAGS = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("some place") / "notebooks"
-    written = list(notebook.write(made))
-    assert sorted(written) == sorted(made.iterdir()) and len(written) == len(PAGES)
+    written = notebook.write(made)
+    assert sorted(written) == sorted(made.iterdir()) and len(written) == len(PAGES) and all(written.values())
     return made
 
 
@@ -156,6 +156,77 @@ def test_which_pages_need_the_checkout(folder):
     importing = {page for page in PAGES for name in re.findall(r"^>>> (?:from|import) (\w+)", pages.read(page), re.M)
                  if name in scripts}
     assert needed == importing and 3 < len(needed) < len(PAGES) / 2
+
+
+# What is there already
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    """A folder with the notebooks of two pages, the second of them as Jupyter saves it when it has been run."""
+    monkeypatch.setattr(pages, "lecture_pages", lambda: ["lectures/properties.md", "lectures/lecture02/kl.md"])
+    fresh, ran = notebook.write(tmp_path)
+    book = json.loads(ran.read_text(encoding="utf-8"))
+    for k, cell in enumerate(book["cells"]):
+        cell["metadata"] = {"scrolled": True}
+        if cell["cell_type"] == "code":
+            cell |= {"execution_count": k, "outputs": [{"output_type": "stream", "name": "stdout", "text": "1\n"}]}
+    book["metadata"]["language_info"]["version"] = "3.11.7"
+    book["cells"].append({"id": "b0a5", "cell_type": "code", "metadata": {}, "source": "", "outputs": [],
+                          "execution_count": None})
+    ran.write_text(json.dumps(book), encoding="utf-8")
+    return fresh, ran
+
+
+def contents(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_a_notebook_that_was_only_run_stays_as_it_is_and_a_missing_one_is_written(two, tmp_path):
+    before = contents(tmp_path)
+    two[0].unlink()
+    assert notebook.write(tmp_path) == {two[0]: True, two[1]: False} and contents(tmp_path) == before
+    assert notebook.write(tmp_path) == {two[0]: False, two[1]: False} and contents(tmp_path) == before
+    assert notebook.write(tmp_path, force=True) == {two[0]: True, two[1]: True}
+    assert contents(tmp_path)["properties.ipynb"] == before["properties.ipynb"]
+    assert contents(tmp_path)["kl.ipynb"] != before["kl.ipynb"]
+    check_form(read(tmp_path, "lectures/lecture02/kl.md"))
+
+
+def with_cell(change):
+    """The notebook with `change` made to its cells."""
+    def changed(text):
+        book = json.loads(text)
+        change(book["cells"])
+        return json.dumps(book)
+    return changed
+
+
+@pytest.mark.parametrize("edit", [
+    with_cell(lambda cells: cells[-2]["source"].append(" my own words")),
+    with_cell(lambda cells: cells.append({"cell_type": "code", "source": ["1 + 1"]})),
+    with_cell(lambda cells: cells.pop(0)),
+    with_cell(lambda cells: cells.reverse()),
+    with_cell(lambda cells: cells[0].update(cell_type="raw")),
+    with_cell(lambda cells: next(cell for cell in cells if "attachments" in cell)["attachments"].update(a={})),
+    lambda text: "", lambda text: "my notes", lambda text: "[]", lambda text: '{"cells": 1}', lambda text: text[:-9],
+])
+def test_a_notebook_that_was_changed_is_not_lost(two, tmp_path, edit):
+    """Nothing is written, not even the missing one that comes before it in the pages' order."""
+    two[0].unlink()
+    two[1].write_text(edit(two[1].read_text(encoding="utf-8")), encoding="utf-8")
+    before = contents(tmp_path)
+    with pytest.raises(FileExistsError) as refusal:
+        notebook.write(tmp_path)
+    assert str(refusal.value) == str(two[1]) and contents(tmp_path) == before
+    notebook.write(tmp_path, force=True)
+    assert notebook.write(tmp_path) == {two[0]: False, two[1]: False}
+
+
+def test_the_first_of_the_changed_ones_is_named(two, tmp_path):
+    for path in two:
+        path.write_text("my notes", encoding="utf-8")
+    with pytest.raises(FileExistsError, match="properties.ipynb"):
+        notebook.write(tmp_path)
 
 
 # Text

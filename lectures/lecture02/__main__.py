@@ -7,8 +7,8 @@
     python -m lectures.lecture02 notebook DIR      a Jupyter notebook of each page, into the folder DIR
     python -m lectures.lecture02 html FILE         the whole companion as one page that works offline, with players
 
-Run it from a checkout. Exit status 0 means done, 1 that a file could not be written, 2 that a name or an argument is
-wrong, which one sentence says, 130 interrupted.
+Run it from a checkout, in its root. Exit status 0 means done, 1 that a file could not be written, 2 that a name or an
+argument is wrong or a notebook that was changed would be lost, which one sentence says, 130 interrupted.
 """
 import os
 
@@ -73,12 +73,21 @@ def notebook_command(argv):
     parser = argparse.ArgumentParser(prog=f"{PROGRAM} notebook", description=(
         "Write each page of the lecture as a Jupyter notebook: text, figures inside the file, code as cells that run."))
     parser.add_argument("folder", metavar="DIR", type=pathlib.Path,
-                        help="made if it is not there; notebooks of the same names are replaced")
-    folder = parser.parse_args(argv).folder
+                        help="made if it is not there; a notebook in it whose text and code are still the page's is "
+                             "left as it is, run or not; if one of them has been changed, nothing is written")
+    parser.add_argument("--force", action="store_true", help="replace every notebook of the pages, changed ones too")
+    args = parser.parse_args(argv)
+    folder = args.folder
     if folder.exists() and not folder.is_dir():
         return refused(f"DIR: expected a folder, got the file {folder}")
-    written = list(importlib.import_module("companion.notebook").write(folder))
-    print(f"{len(written)} notebooks in {folder}; begin with {written[0].name}")
+    try:
+        written = importlib.import_module("companion.notebook").write(folder, args.force)
+    except FileExistsError as changed:
+        return refused(f"DIR: expected no notebook with other text or code than its page's, got {changed}; nothing was "
+                       "written (--force replaces all notebooks of the pages, with what you changed in them)")
+    left = len(written) - sum(written.values())
+    before = f", {left} of them there before and left as {'it is' if left == 1 else 'they are'}" if left else ""
+    print(f"{len(written)} notebooks in {folder}{before}; begin with {next(iter(written)).name}")
     return 0
 
 

@@ -30,16 +30,42 @@ METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3", "langu
             "language_info": {"name": "python"}}
 
 
-def write(folder):
-    """Write a notebook of each page of the lecture into `folder`, which is made if need be; yields the paths."""
-    folder = pathlib.Path(folder).resolve()
+def write(folder, force=False):
+    """Write a notebook of each page of the lecture into `folder`, which is made if need be.
+
+    A notebook that is there and has the cells of its page, run or not, stays as it is, with its outputs. `force`
+    replaces every one. Returns ``{path: whether it was written}`` in the order of the pages. Raises FileExistsError,
+    before anything is written, with the path of the first file that says something else than its page.
+    """
+    folder = pathlib.Path(folder)
+    books = {folder / file_name(page): notebook(page, folder.resolve()) for page in pages.lecture_pages()}
+    there = [] if force else [path for path in books if path.exists()]
+    for path in there:
+        if said(path.read_bytes()) != said(json.dumps(books[path])):
+            raise FileExistsError(path)
     folder.mkdir(parents=True, exist_ok=True)
-    for page in pages.lecture_pages():
-        path = folder / file_name(page)
-        with written_whole(path) as aside:
-            aside.write_text(json.dumps(notebook(page, folder), ensure_ascii=False, indent=1) + "\n", encoding="utf-8",
-                             newline="\n")
-        yield path
+    for path, book in books.items():
+        if path not in there:
+            with written_whole(path) as aside:
+                aside.write_text(json.dumps(book, ensure_ascii=False, indent=1) + "\n", encoding="utf-8",
+                                 newline="\n")
+    return {path: path not in there for path in books}
+
+
+def said(text):
+    """What a reader may have changed in a notebook: of each cell its kind, text and figures. None for another file.
+
+    To run a notebook changes outputs, counts and metadata, and leaves an empty cell at the end: that is no change here.
+
+    >>> said('{"cells": [{"cell_type": "code", "source": ["1 + ", "1"], "execution_count": 3}]}')
+    [('code', '1 + 1', {})]
+    """
+    try:
+        cells = [(cell["cell_type"], "".join(cell["source"]), cell.get("attachments", {}))
+                 for cell in json.loads(text)["cells"]]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+    return [cell for cell in cells if cell[1].strip()]
 
 
 def file_name(page):
