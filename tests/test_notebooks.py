@@ -1,6 +1,7 @@
 """The pages as notebooks: of valid form, with all code and text of the pages, and showing what they say when run."""
 import ast
 import base64
+import configparser
 import contextlib
 import doctest
 import io
@@ -156,6 +157,31 @@ def test_which_pages_need_the_checkout(folder):
     importing = {page for page in PAGES for name in re.findall(r"^>>> (?:from|import) (\w+)", pages.read(page), re.M)
                  if name in scripts}
     assert needed == importing and 3 < len(needed) < len(PAGES) / 2
+
+
+def test_what_else_a_page_needs_is_said_with_the_command_that_installs_it(folder):
+    """By its imports: whatever is not Python's, nfnumpy's, a script of the lecture or installed along with nfnumpy."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    along, of_the_tests = (set(re.findall(r"^\w+", setup[section][key], re.M)) for section, key in (
+        ("options", "install_requires"), ("options.extras_require", "test")))
+    scripts = {path.stem for path in (ROOT / pages.LECTURE).glob("*.py")} | {"lectures"}
+    needing = []
+    for page in PAGES:
+        code = "\n".join("".join(cell["source"]) for cell in cells_of(folder, page, "code"))
+        imported = {name.split(".")[0] for node in ast.walk(ast.parse(code))
+                    for name in ([node.module] if isinstance(node, ast.ImportFrom) else
+                                 [alias.name for alias in node.names] if isinstance(node, ast.Import) else ())}
+        beside = imported - along - scripts - sys.stdlib_module_names - {"nfnumpy"}
+        assert beside <= of_the_tests, page
+        first = "".join(cells_of(folder, page, "markdown")[0]["source"])
+        assert f"They need {' and '.join(['nfnumpy', *sorted(beside)])} installed (`python" in first
+        assert ("pip install -e .`" in first) == (not beside)
+        assert all(('pip install -e ".[test]"`' in text) == bool(beside) for text in (first, pages.read(page)[:400]))
+        needing += [page] * bool(beside)
+    assert needing == ["lectures/properties.md"]
+    readme = " ".join(pages.read("lectures/README.md").split())
+    assert '[three hunts](properties.md), which needs Hypothesis too, `python -m pip install -e ".[test]"`' in readme
 
 
 # What is there already

@@ -25,6 +25,7 @@ from nfnumpy.files import written_whole
 
 NEEDS_CHECKOUT = re.compile(r"(?:from|import) (lectures|{})\b".format(
     "|".join(sorted(path.stem for path in (pages.ROOT / pages.LECTURE).glob("[a-z]*.py")))))
+OF_THE_TESTS = re.compile(r"^>>> (?:from|import) (hypothesis|pytest)\b", re.M)   # what nfnumpy[test] installs
 RUNS = "raises-exception"                                        # Jupyter's tag of a cell that is meant to fail
 METADATA = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
             "language_info": {"name": "python"}}
@@ -81,7 +82,8 @@ def notebook(page, folder):
     """The notebook of a page, as the dictionary that its JSON is, with links that hold from `folder`."""
     text = pages.read(page)
     checkout = relative(pages.ROOT, folder)
-    cells = list(first_cells(page, checkout, NEEDS_CHECKOUT.search(text)))
+    beside = list(dict.fromkeys(OF_THE_TESTS.findall(text)))
+    cells = list(first_cells(page, checkout, NEEDS_CHECKOUT.search(text), beside))
     for kind, part in parts_of(text):
         if kind == "code":
             cells += code_cells(part)
@@ -92,11 +94,20 @@ def notebook(page, folder):
     return {"cells": cells, "metadata": METADATA, "nbformat": 4, "nbformat_minor": 5}
 
 
-def first_cells(page, checkout, needed):
-    """What the notebook is made from and what it needs; and, where it needs the checkout, how that is found."""
+def first_cells(page, checkout, needed, beside=()):
+    """What the notebook is made from and what it needs; and, where it needs the checkout, how that is found.
+
+    `beside` names the packages that it imports and that only nfnumpy's tests need.
+
+    >>> cell, = first_cells("lectures/properties.md", "..", None, ["hypothesis"])
+    >>> print("".join(cell["source"]))
+    *Made from [properties.md](../lectures/properties.md). Run the cells in order. They need nfnumpy and hypothesis
+    installed (`python -m pip install -e ".[test]"` in nfnumpy's checkout) and nothing else.*
+    """
     name = pathlib.PurePosixPath(page).name
-    text = (f"*Made from [{name}]({quote(checkout)}/{page}). Run the cells in order. They need nfnumpy installed "
-            "(`python -m pip install -e .` in its checkout)")
+    install = 'python -m pip install -e ".[test]"' if beside else "python -m pip install -e ."
+    text = (f"*Made from [{name}]({quote(checkout)}/{page}). Run the cells in order. They need "
+            f"{' and '.join(['nfnumpy', *beside])} installed (`{install}` in nfnumpy's checkout)")
     if not needed:
         yield markdown(text + " and nothing else.*")
         return
