@@ -190,6 +190,41 @@ def test_what_a_page_must_not_have_is_shown(text, what):
         to_html(text)
 
 
+numbers = st.one_of(
+    st.integers(-10**6, 10**6).map("{:,}".format), st.floats(-999, 999).map("{:.3f}".format),
+    st.floats(1e-30, 1e30).map("{:.0e}".format), st.integers(0, 99).map("+{}".format))
+quantities = st.one_of(
+    numbers, st.tuples(numbers, st.sampled_from(["±", "+-", "-", "to"]), numbers).map(" ".join),
+    st.tuples(numbers, st.sampled_from(["s", "ms", "µs"])).map(" ".join),
+    st.tuples(numbers, numbers, st.sampled_from(["ms", "µs"])).map(lambda of: f"{of[0]} ({of[1]} {of[2]})"))
+
+
+@given(quantities)
+def test_a_cell_of_numbers_stays_on_one_line(text):
+    assert to_html(f"| a |\n| --- |\n| {text} |").count(f'<td class="number">{text}</td>') == 1
+
+
+@pytest.mark.parametrize("text", ["10,000 densities", "conv1x1, plu", "12. Composition", "1 + 1 dots", "0.1, 0.2, 0.3",
+                                  "a -1.0 ± 0.1", "1 to many", "", "s"])
+def test_a_cell_of_words_may_break(text):
+    assert f"<td>{text}</td>" in to_html(f"| a |\n| --- |\n| {text} |")
+
+
+@pytest.mark.parametrize("name, shown", [
+    ("recap_receptive_field", "recap_|receptive_|field"), ("recap_sampling", "recap_|sampling"), ("x_1", "x_1"),
+    ("one_screen.py", "one_|screen.py"), ("-109.785", "-109.785"),
+    ("NormalizingFlow.log_prob", "NormalizingFlow.|log_|prob"),
+])
+def test_where_a_long_name_may_break(name, shown):
+    assert inline(name) == inline(f"`{name}`")[6:-7] == shown.replace("|", "<wbr>")
+
+
+def test_a_name_in_capitals_may_break_within_a_table_only():
+    cell = to_html("| a |\n| --- |\n| [`GaussianAutoregressive`](GaussianAutoregressive.py) GaussianAutoregressive |")
+    assert cell.count("Gaussian<wbr>Autoregressive") == cell.count("<code>Gaussian<wbr>Autoregressive</code>") == 1
+    assert "<wbr>" not in to_html("`GaussianAutoregressive`")
+
+
 def test_markdown_by_hand():
     assert to_html("# A *b*\n\n3. c\n4. `d`") == (
         '<h1>A <em>b</em></h1>\n<ol start="3"><li>c</li><li><code>d</code></li></ol>')

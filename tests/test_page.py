@@ -155,6 +155,21 @@ def test_all_mathematics_is_converted(page, text):
     assert "$" not in prose and not re.search(r"\\[a-z]", prose)
 
 
+def test_tables_keep_numbers_whole_and_scroll_within_a_box_that_shows_it(page, text):
+    """Each stands in a box of its own that scrolls, with a shadow where it does; "How good" has names and numbers."""
+    before = [page.tags[k - 1] for k, (tag, _) in enumerate(page.tags) if tag == "table"]
+    assert len(before) > 20 and set(map(repr, before)) == {repr(("div", {"class": "table"}))}
+    good = text.split(f'id="{pages.anchor("README.md", "how-good")}"')[1].split("</table>")[0]
+    rows = [re.findall("<td[^>]*>.*?</td>", row) for row in re.findall("<tr><td.*?</tr>", good)]
+    cells = [cell for row in rows for cell in row[1:] if cell != "<td></td>"]
+    assert len(rows) > 10 and sum("±" in cell for cell in cells) > 40
+    assert all(re.fullmatch(r'<td class="number">[-\d.]+( ± [\d.]+)?</td>', cell) for cell in cells)
+    box, number = (re.search(rf"^\.{name} {{(.*?)}}", text, re.M | re.S)[1] for name in ("table", "number"))
+    assert "overflow-x: auto" in box and box.count("no-repeat local") == box.count("no-repeat scroll") == 2
+    assert "white-space: nowrap" in number
+    assert {"--shade"} <= set(re.findall(r"var\((--\w+)\)", box)) <= set(re.findall(r"(--\w+):", text))
+
+
 def test_a_page_that_cannot_be_read_is_named(monkeypatch):
     monkeypatch.setattr(pages, "read", lambda name: "# A\n\n<div>")
     with pytest.raises(ValueError, match="lectures/lecture02/kl.md: a line that is not of the Markdown"):

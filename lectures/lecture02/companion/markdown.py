@@ -17,6 +17,8 @@ FENCE = re.compile(r"```(\w*)$")
 ITEM = re.compile(r"(- |(\d+)\. )(.*)")
 RULE = re.compile(r"\|( *:?-+:? *\|)+$")
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]*)\)$")
+NUMBERS = re.compile(r"N(?: (?:±|\+-|-|to) N)?(?: U)?(?: \(N U\))?".replace("U", "[mµ]?s").replace(
+    "N", r"[-+]?\d[\d,.]*(?:e[-+]?\d+)?"))                      # as in -1.5 ± 0.1, 1e-05, 43 to 46 s, 1.5 (8.4 ms)
 INTERRUPTS = re.compile(r"- |1\. |[>|]")                         # elsewhere such a line ends the paragraph before it
 STRANGE = re.compile(r"[~=+]|\* |[-_*]{3}|\[[^\]]*\]:|    |\t|<(?!br>|sub>)|(```|#)")
 
@@ -153,12 +155,25 @@ def block_html(kind, content, writer):
     if kind == "quote":
         return f"<blockquote>{to_html(content, writer)}</blockquote>"
     if kind == "table":
-        head, *body = [[inline(cell, writer) for cell in row] for row in content]
-        head = "".join(f'<th scope="col">{cell}</th>' for cell in head)
-        body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in body)
+        head, *body = content
+        head = "".join(f'<th scope="col">{inline(cell, writer)}</th>' for cell in head)
+        body = "".join(f"<tr>{''.join(cell_html(cell, writer) for cell in row)}</tr>" for row in body)
         return (f'<div class="table"><table><thead><tr>{head}</tr></thead>'
                 f"<tbody>{body}</tbody></table></div>")
     return f"<p>{inline(content, writer)}</p>"
+
+
+def cell_html(text, writer):
+    """A cell of a table's body: numbers are held on one line, and long names in code may break within.
+
+    >>> cell_html("-1.494 ± 0.007", Writer()), cell_html("`GaussianAutoregressive`", Writer())
+    ('<td class="number">-1.494 ± 0.007</td>', '<td><code>Gaussian<wbr>Autoregressive</code></td>')
+    """
+    if NUMBERS.fullmatch(text):
+        return f'<td class="number">{inline(text, writer)}</td>'
+    markup = re.sub("<code>.*?</code>", lambda found: re.sub("(?<=[a-z]{5})(?=[A-Z][a-z]{4})", "<wbr>", found[0]),
+                    inline(text, writer))
+    return f"<td>{markup}</td>"
 
 
 SPAN = re.compile(r"""
@@ -221,12 +236,12 @@ def span_html(found, writer):
 
 
 def breakable(markup):
-    """Long names may break after an underscore or a point between words, not after that of x_1.
+    """Long names may break after an underscore or a point between words, not after that of x_1 or of a number.
 
-    >>> breakable("kl_directions of x_1")
-    'kl_<wbr>directions of x_1'
+    >>> breakable("kl_directions of x_1, 98.751")
+    'kl_<wbr>directions of x_1, 98.751'
     """
-    return re.sub(r"(?<=[^\W_]{2})([._])(?=[^\W_]{3})", r"\1<wbr>", markup)
+    return re.sub(r"(?<=[^\W_]{2})([._])(?!\d)(?=[^\W_]{3})", r"\1<wbr>", markup)
 
 
 def plain(text):
