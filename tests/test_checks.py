@@ -578,6 +578,37 @@ def test_samples_of_another_temperature_are_noticed(temperature):
         check_samples(model)
 
 
+def grey(build, seed):
+    """An autoregressive model of 2 x 2 pixels of three grey levels with random parameters."""
+    model = build(0)
+    model.theta[...] += 0.5 * np.random.default_rng(seed).standard_normal(model.n_params)
+    return model
+
+
+@pytest.mark.parametrize("build", (lambda rng: nf.AutoregressiveMLP(4, 3, (8,), rng=rng),
+                                   lambda rng: nf.AutoregressiveCNN((2, 2, 1), 3, 4, 2, rng=rng)))
+def test_samples_of_whole_grey_values(build):
+    """Hoeffding's bound and 27 statistics that depend on each other: false alarms are far rarer than 0.05 allows."""
+    model = grey(build, 0)
+    assert sum(fails(check_samples, grey(build, seed), seed) for seed in range(20)) == 0
+    for said in (lambda x: 0.7 * model.log_prob(x), grey(build, 1).log_prob, lambda x: model.log_prob(2 - x)):
+        wrong = SimpleNamespace(sample=model.sample, log_prob=said, grey_levels=3, x_shape=model.x_shape)
+        with pytest.raises(AssertionError, match="check_samples: .*: expected detailed balance"):
+            check_samples(wrong)
+    for samples in (lambda n, rng: model.sample(n, rng) + 0.5, lambda n, rng: model.sample(n, rng) - 1):
+        wrong = SimpleNamespace(sample=samples, log_prob=model.log_prob, grey_levels=3, x_shape=model.x_shape)
+        with pytest.raises(AssertionError, match="check_samples: expected samples of whole grey values 0 to 2"):
+            check_samples(wrong)
+
+
+def test_images_of_whole_grey_values_have_no_density():
+    dequantized = nf.realnvp_image((2, 2, 1), 1, blocks=1, width=3, grey_levels=3, rng=0)
+    for check, model in ((check_density, dequantized), (check_samples, dequantized),
+                         (check_density, nf.AutoregressiveMLP(4, 3, (8,), rng=0))):
+        with pytest.raises(NotApplicable, match=f"{check.__name__}: samples are images of whole grey values"):
+            check(model)
+
+
 def test_samples_that_are_not_finite():
     model = model_of(2)
     model.sample = lambda n, rng: np.full((n, 2), np.nan)

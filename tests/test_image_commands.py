@@ -78,6 +78,17 @@ def test_fit_sample_density(in_tmp_path, capsys, flow, data):
         np.testing.assert_allclose(log_p, model.log_prob(samples.reshape(-1, *model.x_shape)))
 
 
+@pytest.mark.parametrize("flow, passed", [("glow", 8), ("realnvp-image", 8), ("ar-mlp", 1), ("ar-cnn", 1)])
+def test_check_of_what_fit_wrote(capsys, flow, passed):
+    run(capsys, "fit", "images.npy", "--flow", flow, "--max-steps", "3", *TINY[flow])
+    out, skipped = run(capsys, "check", "model.npz"), 2 if passed == 8 else 1
+    assert out.count("  pass  ") == passed and out.count("  skipped  ") == skipped
+    assert re.fullmatch(r"model.npz: \w+, samples of shape [(\d, )]+, [\d,]+ parameters", out.splitlines()[0])
+    assert re.search("check_density +skipped +samples are images of whole grey values", out)
+    assert out.endswith(f"\nNone of {passed + skipped} properties fail, {skipped} {'was' if skipped == 1 else 'were'} "
+                        "skipped.\n")
+
+
 def test_forms_of_the_same_images_are_told_apart(in_tmp_path):
     x = np.load("images.npy")[..., None]
     np.save("channels.npy", np.repeat(x, 3, axis=3))

@@ -45,15 +45,28 @@ def run(args):
     else:
         thing, build = load(args.target)
         results = check_model(thing, args.seed) if is_model(thing) else check_one(thing, build, args.seed)
-        common.say(args, f"{args.target}: {thing!r}")
+        common.say(args, f"{args.target}: {headline(thing)}")
     common.say(args, table(results, {result: lambda text, colour=colour: paint(text, colour, sys.stdout)
                                      for result, colour in (("FAIL", FAILED), ("skipped", SKIPPED))}))
     failures = [result for result in results if result[1] == "FAIL"]
     for k, (_, _, _, note) in enumerate(failures):
         print(note if args.quiet and not k else f"\n{note}")
+    skipped = sum(result[1] == "skipped" for result in results)
     common.say(args, f"\n{len(failures) or 'None'} of {len(results)} properties "
-                     f"{'fails' if len(failures) == 1 else 'fail'}.")
+                     f"{'fails' if len(failures) == 1 else 'fail'}"
+                     + (f", {skipped} {'was' if skipped == 1 else 'were'} skipped." if skipped else "."))
     return 1 if failures else 0
+
+
+def headline(thing):
+    """What is checked, on one line.
+
+    >>> headline(nf.glow((4, 4, 1), levels=1, steps=1, width=4, grey_levels=2, rng=0))
+    'GreyImageFlow, samples of shape (4, 4, 1), 272 parameters'
+    """
+    n_params = len(getattr(thing, "theta", ()))
+    return (f"{type(thing).__name__}, samples of shape {shape_of(thing)}, "
+            f"{n_params:,} parameter{'' if n_params == 1 else 's'}")
 
 
 def check_zoo(seed):
@@ -82,6 +95,7 @@ def check_one(flow, build, seed):
 def check_model(model, seed):
     """The same for a model: its flow, if it has one, at its own samples, and its density."""
     x = model.sample(ROWS, seed)
+    x = model.prepare(x, nf.arrays.as_rng(seed)) if hasattr(model, "prepare") else x
     results = [one(check, model.flow, x, seed) for check in CHECKS] if hasattr(model, "flow") else []
     return results + [verdict(name, lambda: check(model, rng=seed)) for name, check in MODEL_CHECKS.items()]
 

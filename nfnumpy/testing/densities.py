@@ -19,6 +19,7 @@ from scipy.special import expit, logsumexp, ndtri
 from nfnumpy.arrays import as_rng
 from nfnumpy.distributions import LOG_2PI
 from nfnumpy.testing.common import NotApplicable, require
+from nfnumpy.testing.detailed_balance import balance
 
 GRID = {1: 4001, 2: 201}    # points along an axis
 CLIP = 4.0                  # coordinates, in units of their spread, are clipped here before they are averaged
@@ -53,6 +54,8 @@ def check_density(model, n=4000, rng=0, false_alarm=1e-6):
     ------
     AssertionError
         If the integral is off by more than 0.02, or the two sides by more than their standard errors explain.
+    NotApplicable
+        For a model of whole grey values, and where no Gaussian overlaps with the density.
 
     Examples
     --------
@@ -61,6 +64,8 @@ def check_density(model, n=4000, rng=0, false_alarm=1e-6):
     True
     """
     rng = as_rng(rng)
+    if hasattr(model, "grey_levels"):
+        raise NotApplicable("check_density: samples are images of whole grey values, which have no density")
     samples = _flat_samples(model, n, rng, "check_density")
     log_p, half, m = _log_prob(model, samples), n // 2, samples.shape[1]
     integral = _integral(model, samples) if m in GRID else 1.0
@@ -147,6 +152,9 @@ def check_samples(model, mean=None, covariance=None, n=4000, rng=0, false_alarm=
     around a first batch of samples. The h are 1, the coordinates and their products (in units of their spread, clipped
     at 4), and cos and sin along random directions, whose means tell any two densities apart.
 
+    A model of probabilities, `AutoregressiveMLP` for one, is held to detailed balance: see
+    `nfnumpy.testing.detailed_balance`.
+
     Parameters
     ----------
     model : NormalizingFlow, or anything with `log_prob(x)` and `sample(n, rng)`
@@ -163,6 +171,14 @@ def check_samples(model, mean=None, covariance=None, n=4000, rng=0, false_alarm=
     float
         The largest difference, in standard errors.
 
+    Raises
+    ------
+    AssertionError
+        If a statistic is further off than `false_alarm` allows.
+    NotApplicable
+        For a `GreyImageFlow`, whose samples are rounded down and whose density is that of real values; and where the
+        mixture does not overlap with the density.
+
     Examples
     --------
     >>> import nfnumpy as nf
@@ -171,6 +187,11 @@ def check_samples(model, mean=None, covariance=None, n=4000, rng=0, false_alarm=
     (True, True)
     """
     rng = as_rng(rng)
+    if hasattr(model, "grey_levels"):
+        if hasattr(model, "prepare"):
+            raise NotApplicable("check_samples: samples are images of whole grey values, and log_prob is the density "
+                                "of real ones, before they are rounded down")
+        return balance(model, n, rng, false_alarm)
     pilot, x = _flat_samples(model, PILOT, rng, "check_samples"), _flat_samples(model, n, rng, "check_samples")
     if mean is not None or covariance is not None:
         names, got, expected = _moments(x, mean, covariance)
