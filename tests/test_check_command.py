@@ -1,6 +1,7 @@
 """python -m nfnumpy check: what may be checked, what is printed, and the exit status."""
 import argparse
 import pathlib
+import re
 import textwrap
 
 import pytest
@@ -41,6 +42,13 @@ MODULE = """
     class Raises(Plain):
         def inverse(self, z):
             raise KeyError("inverse")
+
+    class WrongPlain(Plain):
+        def inverse(self, z):
+            return z / 2, np.full(len(z), np.log(2))
+
+    def make():
+        return WrongPlain()
 
     class WrongModel(nf.NormalizingFlow):
         def __init__(self, dim):
@@ -91,10 +99,31 @@ def test_a_wrong_flow_fails_with_the_smallest_counterexample(module, capsys):
     assert "check_log_det     FAIL                  see below" in out
     assert "\n1 of 8 properties fails, 1 was skipped.\n" in out
     assert "check_log_det fails; the smallest counterexample found:" in out
+    assert "\nflow   OneLogTwo(2)\n" in out                      # a call that can be repeated
     lines = out.splitlines()
     at = next(i for i, line in enumerate(lines) if line.startswith("a "))
     assert lines[at] == "a      [0.   , 0.125]"                  # two dimensions, one eighth, and nothing else
     assert lines[at + 1] == "x      [[0.   , 0.   ], [0.   , 0.125]]"
+
+
+def test_a_flow_that_takes_no_dimension(module, capsys):
+    for name in ("WrongPlain", "make"):
+        assert call(f"{module}:{name}") == 1
+        assert f"\nflow   {name}()\nx      [[" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ("nf", "np"))
+@pytest.mark.parametrize("text", ("{}.log", "class Name:\n    def __init__(self):\n        {}.log",
+                                  "class Name:\n    def forward(self, x):\n        {}.log\n    inverse = forward"))
+def test_a_forgotten_import(tmp_path, capsys, name, text):
+    path = tmp_path / "oops.py"
+    path.write_text(text.format(name))
+    says = f"NameError: name '{name}' is not defined: is its import at the top of the file?"
+    if "forward" in text:
+        assert call(f"{path}:Name") == 1 and f"check_shapes: the flow raised {says}" in capsys.readouterr().out
+    else:
+        with pytest.raises(ValueError, match=re.escape(says)):
+            call(f"{path}:Name")
 
 
 def test_a_flow_that_raises_fails(module, capsys):
@@ -146,7 +175,8 @@ def test_without_hypothesis_the_first_failure_is_shown(module, monkeypatch, caps
     monkeypatch.setitem(__import__("sys").modules, "hypothesis", None)
     assert call(f"{module}:OneLogTwo") == 1
     out = capsys.readouterr().out
-    assert "(with Hypothesis installed you would see the smallest counterexample)" in out
+    assert ("(with Hypothesis installed you would see the smallest counterexample: python -m pip install hypothesis)\n"
+            in out)
     assert "check_log_det: forward at row" in out
 
 

@@ -1,7 +1,6 @@
 """``python -m nfnumpy check TARGET``: every property of a flow, its worst error, and the smallest counterexample."""
 import importlib
 import importlib.util
-import inspect
 import pathlib
 import sys
 import warnings
@@ -12,7 +11,7 @@ import nfnumpy as nf
 from nfnumpy.commands import common
 from nfnumpy.commands.terminal import FAILED, SKIPPED, paint
 from nfnumpy.testing.checks import CHECKS, DRAWING
-from nfnumpy.testing.counterexamples import counterexample, random_theta, shape_of
+from nfnumpy.testing.counterexamples import call, call_in_words, counterexample, random_theta, shape_of
 
 EXAMPLE = """examples: every flow of the package, a model file, and a flow of your own
 
@@ -26,6 +25,7 @@ STATUS = """exit status: 0 all properties hold; 1 one does not; 2 not usable: on
 interrupted"""
 DIM, ROWS = 3, 5
 RAISED = "the flow raised"
+HINT = "with Hypothesis installed you would see the smallest counterexample: python -m pip install hypothesis"
 MODEL_CHECKS = {"check_density": nf.testing.check_density, "check_samples": nf.testing.check_samples}
 
 
@@ -116,7 +116,7 @@ def verdict(name, call):
     except (nf.testing.NotApplicable, NotImplementedError) as reason:
         return name, "skipped", np.nan, str(reason).removeprefix(f"{name}: ")
     except Exception as error:                                   # a stranger's flow may fail in any way it likes
-        return name, "FAIL", np.nan, f"{name}: {RAISED} {type(error).__name__}: {error}"
+        return name, "FAIL", np.nan, f"{name}: {RAISED} {in_words(error)}"
 
 
 def smallest(check, build, message):
@@ -126,7 +126,7 @@ def smallest(check, build, message):
             warnings.simplefilter("ignore")
             found = counterexample(lambda flow, x: CHECKS[check](flow, x), build)
     except ImportError:
-        return f"{message}\n(with Hypothesis installed you would see the smallest counterexample)"
+        return f"{message}\n({HINT})"
     return message if found is None else f"{check} fails; the smallest counterexample found:\n{found}"
 
 
@@ -164,18 +164,16 @@ def load(target):
         return thing, None
     if not callable(thing):
         raise ValueError(f"{target}: expected a flow, a model, or a class or function that gives one, got {thing!r}")
-    build = builder(thing)
     try:
-        made = build(DIM)
+        made = call(thing, DIM)
     except Exception as error:
-        raise ValueError(f"{target}: {name}({DIM if takes_dim(thing) else ''}) raised {type(error).__name__}: "
-                         f"{error}") from error
+        raise ValueError(f"{target}: {call_in_words(thing, DIM) or name} raised {in_words(error)}") from error
     if not (is_flow(made) or is_model(made)):
         raise ValueError(f"{target}: expected a flow with forward and inverse, or a model with log_prob and sample, "
                          f"got {made!r}")
     if is_flow(made) and len(getattr(made, "theta", ())):
         made.theta[...] = random_theta(made, 0)                  # not the identity at which many flows start
-    return made, build
+    return made, thing
 
 
 def import_from(place):
@@ -194,7 +192,18 @@ def import_from(place):
     except OSError:
         raise
     except Exception as error:
-        raise ValueError(f"{place}: cannot be imported: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{place}: cannot be imported: {in_words(error)}") from error
+
+
+def in_words(error):
+    """An exception of a stranger's code, and what a missing import needs.
+
+    >>> in_words(KeyError("W")), in_words(NameError("name 'np' is not defined", name="np"))
+    ("KeyError: 'W'", "NameError: name 'np' is not defined: is its import at the top of the file?")
+    """
+    missing = isinstance(error, NameError) and error.name in ("nf", "np")
+    hint = ": is its import at the top of the file?" if missing else ""
+    return f"{type(error).__name__}: {error}{hint}"
 
 
 def is_flow(thing):
@@ -207,17 +216,3 @@ def is_model(thing):
     """Whether it is an object with `log_prob` and `sample`."""
     return not isinstance(thing, type) and callable(getattr(thing, "log_prob", None)) and callable(
         getattr(thing, "sample", None))
-
-
-def takes_dim(thing):
-    """Whether a class or function wants an argument."""
-    try:
-        parameters = inspect.signature(thing).parameters.values()
-    except ValueError:                                           # written in C
-        return False
-    return any(p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) for p in parameters)
-
-
-def builder(thing):
-    """``build(dim)`` for a class or function that takes the number of dimensions, or nothing."""
-    return thing if takes_dim(thing) else lambda dim: thing()

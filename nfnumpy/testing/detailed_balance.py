@@ -38,8 +38,8 @@ def balance(model, n, rng, false_alarm):
     limit, k = math.sqrt(2 * math.log(2 * len(names) / false_alarm)), int(ratio.argmax())
     require(ratio[k] <= limit, name,
             f"{names[k]}: expected detailed balance between samples and samples with one pixel changed, got a "
-            f"difference of {ratio[k]:.1f} standard errors ({limit:.1f} are allowed). Do `sample` and `log_prob` use the same "
-            "conditionals, in the same order?")
+            f"difference of {ratio[k]:.1f} standard errors ({limit:.1f} are allowed). Do `sample` and `log_prob` use "
+            "the same conditionals, in the same order?")
     return float(ratio[k])
 
 
