@@ -1,4 +1,5 @@
 """The one contract that every normalizing flow in this package keeps."""
+import numbers
 from collections.abc import Iterable
 
 from nfnumpy.parametrized import Parametrized
@@ -21,6 +22,11 @@ class Flow(Parametrized):
         images. `z_shape` defaults to `x_shape`.
     parameters, children, constants, dtype
         See `nfnumpy.parametrized.Parametrized`.
+
+    Raises
+    ------
+    TypeError
+        For a shape that is no tuple, such as a number.
 
     Notes
     -----
@@ -52,8 +58,8 @@ class Flow(Parametrized):
 
     def __init__(self, x_shape, z_shape=None, **parametrized):
         super().__init__(**parametrized)
-        self.x_shape = tuple(x_shape)
-        self.z_shape = self.x_shape if z_shape is None else tuple(z_shape)
+        self.x_shape = _as_shape(x_shape, "x_shape")
+        self.z_shape = self.x_shape if z_shape is None else _as_shape(z_shape, "z_shape")
 
     def forward(self, x):
         """``z, log_det``: the normalizing direction, z = f(x) and log abs det J_f."""
@@ -115,3 +121,11 @@ def as_flows(flows, name):
     if not flows:
         raise ValueError(f"{name}: expected at least one flow, got none")
     return flows
+
+
+def _as_shape(shape, name):
+    try:
+        return tuple(shape)
+    except TypeError:
+        example = (shape,) if isinstance(shape, numbers.Integral) else (2,)
+        raise TypeError(f"{name}: expected a tuple such as {example}, got {shape!r}") from None

@@ -165,3 +165,11 @@ def test_a_flow_without_formulas_says_which_are_missing():
     for method in (flow.forward, flow.inverse):
         with pytest.raises(NotImplementedError, match="Flow does not implement (forward|inverse)_vjp"):
             method(np.zeros((1, 2)))
+
+
+def test_a_shape_that_is_no_tuple_is_named():
+    for shapes, says in (((2,), r"x_shape: expected a tuple such as \(2,\), got 2"),
+                         (((2,), 3), r"z_shape: expected a tuple such as \(3,\), got 3"),
+                         ((2.5,), r"x_shape: expected a tuple such as \(2,\), got 2.5")):
+        with pytest.raises(TypeError, match=f"^{says}$"):
+            nf.Flow(*shapes)
