@@ -56,7 +56,22 @@ MODULE = """
         def log_prob(self, x):
             return super().log_prob(x) + 1
 
-    plain, number = Plain(), 3
+    class OneArray(Plain):
+        def forward(self, x):
+            return 2 * x
+
+    class Empty(nf.Flow):
+        def __init__(self, dim=3):
+            super().__init__((dim,))
+
+    class NoTuple(nf.Flow):
+        def __init__(self, dim):
+            super().__init__(dim)
+
+    def through():
+        return nf.Composition([Empty()])
+
+    plain, number, empty = Plain(), 3, Empty()
     def model():
         return nf.NormalizingFlow(nf.Standardize([0.0, 1.0], [2.0, 1.0]))
     def broken():
@@ -131,6 +146,13 @@ def test_a_flow_that_raises_fails(module, capsys):
     assert "check_shapes: the flow raised KeyError: 'inverse'" in capsys.readouterr().out
 
 
+def test_what_returns_the_wrong_things_is_told_so_once(module, capsys):
+    assert call(f"{module}:OneArray") == 1
+    out = capsys.readouterr().out
+    assert "\ncheck_shapes: forward: expected (z, log_det), got one array of shape (2, 1)\n" in out
+    assert out.count("check_shapes comes first\n") == 7 and "\n1 of 8 properties fails, 7 were skipped.\n" in out
+
+
 def test_models(module, tmp_path, capsys):
     nf.save(nf.realnvp(2, steps=2, hidden=(4,), rng=0), tmp_path / "model.npz")
     assert call(str(tmp_path / "model.npz")) == 0
@@ -153,6 +175,10 @@ def test_a_module_by_name(module, monkeypatch, capsys):
     ("{}:Missing", ValueError, "has no Missing"),
     ("{}:number", ValueError, "expected a flow, a model, or a class or function that gives one, got 3"),
     ("{}:broken", ValueError, r"broken\(\) raised RuntimeError: not today"),
+    ("{}:Empty", ValueError, "flow: expected a flow with forward and inverse, or their vjps, got one of class Empty"),
+    ("{}:empty", ValueError, "flow: expected a flow with forward and inverse, or their vjps, got one of class Empty"),
+    ("{}:through", ValueError, "no property of the map can be checked: Empty does not implement forward_vjp"),
+    ("{}:NoTuple", ValueError, r"NoTuple\(3\) raised TypeError: x_shape: expected a tuple such as \(3,\), got 3"),
     ("no_such_module:Name", ValueError, "no_such_module: cannot be imported: ModuleNotFoundError"),
     ("no_such_file.py:Name", FileNotFoundError, "no_such_file.py: there is no such file"),
     ("no_such_model.npz", FileNotFoundError, "no_such_model.npz: there is no such file"),

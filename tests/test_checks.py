@@ -205,6 +205,37 @@ def test_float32_without_astype_is_skipped_with_the_reason():
     assert report.skipped["check_log_det"].endswith("Single has parameters of float32 and no astype")
 
 
+class Empty(nf.Flow):
+    """Neither direction."""
+
+    def __init__(self):
+        super().__init__((3,))
+
+
+@pytest.mark.parametrize("flow, says", (
+    (nf.maf(3), r"expected a flow, got a NormalizingFlow; check model.flow, or check_density\(model, ...\)$"),
+    (SimpleNamespace(log_prob=len), r"got a SimpleNamespace; check_density\(model, ...\)$"),
+    (Stranger, "expected a flow, got the class Stranger; call it first$"),
+    (SimpleNamespace(forward=len), "with forward and inverse, got an object of class SimpleNamespace without inverse$"),
+    (3, "got an object of class int without forward and inverse$"),
+    (Empty(), "or their vjps, got one of class Empty, which implements none of them$"),
+    (nf.Composition([Empty()]), "got one of class Composition: check_shapes: Empty does not implement forward_vjp; "),
+))
+def test_what_is_no_flow_does_not_pass(flow, says):
+    with pytest.raises(TypeError, match=f"^flow: .*{says}"):
+        check_flow(flow, X)
+
+
+def test_each_skip_names_its_check():
+    class OneWay(Diagonal):
+        inverse, inverse_vjp = nf.Flow.inverse, nf.Flow.inverse_vjp
+
+    report = check_with_skips(OneWay(3))
+    assert report.keys() == {"check_theta", "check_vjp"}
+    assert report.keys() | report.skipped.keys() == CHECKS.keys()
+    assert all(why == f"{name}: OneWay does not implement inverse_vjp" for name, why in report.skipped.items())
+
+
 @pytest.mark.parametrize("x", (X[0], X[:1], np.zeros((0, 3))))
 def test_a_batch_of_fewer_than_two_rows_is_refused(x):
     with pytest.raises(ValueError, match="x: expected a batch of at least two rows, got"):
@@ -287,12 +318,37 @@ class Result(Stranger):
                                            r"\(5,\) to \(5, 5\)"),
     (Result(log_det=lambda d: d.sum()), r"got \(\): one number for the whole batch"),
     (Result(log_det=lambda d: d[:3]), r"got \(3,\): was it summed over the batch axis"),
-    (Result(z=lambda z: z.T), r"expected a output of shape \(5, 3\), got \(3, 5\): the right axes in the wrong order"),
-    (Result(z=lambda z: z[:, :2]), r"expected a output of shape \(5, 3\), got \(5, 2\)$"),
+    (Result(z=lambda z: z.T), r"expected an output of shape \(5, 3\), got \(3, 5\): the right axes in the wrong order"),
+    (Result(z=lambda z: z[:, :2]), r"expected an output of shape \(5, 3\), got \(5, 2\)$"),
 ))
 def test_causes_of_a_wrong_shape(flow, says):
     with pytest.raises(AssertionError, match=says):
         check_shapes(flow, X)
+
+
+@pytest.mark.parametrize("n", (2, 5))                            # an array of two rows unpacks into two parts
+@pytest.mark.parametrize("method, broken, says", (
+    ("forward", lambda x: 2 * x, r"forward: expected \(z, log_det\), got one array of shape \({}, 3\)"),
+    ("inverse", lambda z: z / 2, r"inverse: expected \(x, log_det\), got one array of shape \({}, 3\)"),
+    ("forward", lambda x: None, r"forward: expected \(z, log_det\), got None"),
+    ("forward_vjp", lambda x: 2 * x, r"forward_vjp: expected \(\(z, log_det\), vjp\), got one array of shape "
+                                     r"\({}, 3\)"),
+    ("forward_vjp", lambda x: (x, x[:, 0]), r"forward_vjp: expected \(\(z, log_det\), vjp\), got \(array of shape "
+                                            r"\({0}, 3\), array of shape \({0},\)\)"),
+    ("inverse_vjp", lambda z: (z, z[:, 0], len), r"inverse_vjp: expected \(\(x, log_det\), vjp\), got \(array of shape "
+                                                 r"\({0}, 3\), array of shape \({0},\), a function\)"),
+    ("inverse_vjp", lambda z: (z, lambda *pull: pull), r"inverse_vjp: expected \(\(x, log_det\), vjp\), got \(array of "
+                                                       r"shape \({0}, 3\), a function\)"),
+    ("forward_vjp", lambda x: ((x, x[:, 0]), lambda a, b: a), r"forward_vjp's vjp: expected \(grad_x, grad_theta\), "
+                                                              r"got one array of shape \({}, 3\)"),
+    ("inverse_vjp", lambda z: ((z, z[:, 0]), lambda a, b: a), r"inverse_vjp's vjp: expected \(grad_z, grad_theta\), "
+                                                              r"got one array of shape \({}, 3\)"),
+))
+def test_what_is_no_pair_is_said_in_one_sentence(n, method, broken, says):
+    flow = Diagonal(3)
+    object.__setattr__(flow, method, broken)
+    with pytest.raises(AssertionError, match=f"^check_shapes: {says.format(n)}$"):
+        check_flow(flow, X[:n])
 
 
 def test_a_log_det_of_the_wrong_shape_does_not_confuse_the_jacobians():

@@ -13,7 +13,7 @@ import numpy as np
 
 from nfnumpy.arrays import as_rng
 from nfnumpy.testing.calculus import check_invertible, check_log_det
-from nfnumpy.testing.common import NotApplicable
+from nfnumpy.testing.common import NotApplicable, require_flow
 from nfnumpy.testing.contract import check_batching, check_dtype, check_pure, check_shapes, check_theta
 from nfnumpy.testing.gradients import check_vjp
 
@@ -53,6 +53,8 @@ def check_flow(flow, x, rng=0):
         At the first property that does not hold.
     ValueError
         For a batch of fewer than two rows.
+    TypeError
+        For a class, a model, or an object without `forward` and `inverse`, or to which no check of the map applies.
 
     Examples
     --------
@@ -67,6 +69,7 @@ def check_flow(flow, x, rng=0):
     AssertionError: check_log_det: inverse at row 0, z = [0.5]: expected log_det 0.693147 (numpy.linalg.slogdet), got
     -0.693147. The size is right and the sign is wrong: is this the direction that was called?
     """
+    require_flow(flow)
     if np.ndim(x) < 2 or len(x) < 2:
         raise ValueError(f"x: expected a batch of at least two rows, got an array of shape {np.shape(x)}")
     rng, report = as_rng(rng), Report()
@@ -74,7 +77,10 @@ def check_flow(flow, x, rng=0):
         try:
             report[name] = check(flow, x, rng) if name in DRAWING else check(flow, x)
         except (NotApplicable, NotImplementedError) as reason:
-            report.skipped[name] = str(reason)
+            report.skipped[name] = f"{name}: {str(reason).removeprefix(f'{name}: ')}"
+    if report.keys() <= {"check_theta"}:                         # which holds for any flow without parameters
+        raise TypeError(f"flow: expected one whose map can be checked, got one of class {type(flow).__name__}: "
+                        f"{'; '.join(report.skipped.values())}")
     if report.skipped:
         warnings.warn(f"check_flow: skipped {'; '.join(report.skipped.values())}", UserWarning, stacklevel=2)
     return report

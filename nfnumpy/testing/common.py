@@ -28,6 +28,35 @@ def has(flow, name):
     return callable(getattr(flow, name, None)) and not placeholder and (below or not name.endswith("_vjp"))
 
 
+def require_flow(flow):
+    """TypeError for what is not a flow: a class, a model, an object without the two directions.
+
+    >>> import nfnumpy as nf
+    >>> require_flow(nf.maf(dim=2))
+    Traceback (most recent call last):
+        ...
+    TypeError: flow: expected a flow, got a NormalizingFlow; check model.flow, or check_density(model, ...)
+    """
+    name, methods = type(flow).__name__, ("forward", "inverse")
+    if isinstance(flow, type):
+        raise TypeError(f"flow: expected a flow, got the class {flow.__name__}; call it first")
+    missing = [method for method in methods if not callable(getattr(flow, method, None))]
+    if missing and hasattr(flow, "log_prob"):
+        hint = "check model.flow, or " if hasattr(flow, "flow") else ""
+        raise TypeError(f"flow: expected a flow, got a {name}; {hint}check_density(model, ...)")
+    if missing:
+        raise TypeError(f"flow: expected a flow with forward and inverse, got an object of class {name} without "
+                        f"{' and '.join(missing)}")
+    if not any(_implements(flow, method) for method in methods):
+        raise TypeError("flow: expected a flow with forward and inverse, or their vjps, got one of class "
+                        f"{name}, which implements none of them")
+
+
+def _implements(flow, method):
+    """Whether a direction, or its vjp, is a flow's own, and not the placeholder of `Flow`."""
+    return getattr(type(flow), method, None) is not getattr(Flow, method) or has(flow, method + "_vjp")
+
+
 def require_parts(flow, check, *names):
     """NotApplicable, where the flow lacks one of the `names`."""
     missing = [name for name in names if not (hasattr(flow, name) if name == "theta" else has(flow, name))]

@@ -7,6 +7,9 @@ from nfnumpy.arrays import as_rng
 from nfnumpy.testing.common import (DIRECTIONS, ROUND_TRIP, dtype_of, has, require, require_parts,
                                     require_small, show, start)
 
+OUTPUTS = {"forward": "(z, log_det)", "inverse": "(x, log_det)"}
+GRADIENTS = {"forward": "(grad_x, grad_theta)", "inverse": "(grad_z, grad_theta)"}
+
 
 def check_shapes(flow, x):
     """z is ``(n, *z_shape)`` of the same size as x, log_det ``(n,)``; gradients have the shapes of what they belong
@@ -19,23 +22,57 @@ def check_shapes(flow, x):
             f"expected x_shape and z_shape of equal size, got {x_shape} and {z_shape}")
     for (method, _), begin, end in zip(DIRECTIONS, (x_shape, z_shape), (z_shape, x_shape)):
         value = start(flow, method, x)
-        out, log_det = getattr(flow, method)(value)
-        _require_shapes(method, (("output", out, (n, *end)), ("log_det", log_det, (n,))))
-        if has(flow, method + "_vjp"):
-            (out, log_det), vjp = getattr(flow, method + "_vjp")(value)
+        if has(flow, method + "_vjp"):                           # first: `Flow.forward` is a part of it
+            (out, log_det), vjp = _vjp_pair(method, getattr(flow, method + "_vjp")(value))
             _require_shapes(method + "_vjp", (("output", out, (n, *end)), ("log_det", log_det, (n,))))
-            grad_in, grad_theta = vjp(np.ones_like(out), np.ones_like(log_det))
+            result = vjp(np.ones_like(out), np.ones_like(log_det))
+            grad_in, grad_theta = _pair(f"{method}_vjp's vjp", GRADIENTS[method], result)
             shape = np.shape(flow.theta) if hasattr(flow, "theta") else np.shape(grad_theta)
             _require_shapes(method + "_vjp", (("gradient of the input", grad_in, (n, *begin)),
                                               ("grad_theta", grad_theta, shape)))
+        out, log_det = _pair(method, OUTPUTS[method], getattr(flow, method)(value))
+        _require_shapes(method, (("output", out, (n, *end)), ("log_det", log_det, (n,))))
     return 0.0
+
+
+def _pair(call, expected, result):
+    """The two parts of what a call returned; an array of two rows is no pair."""
+    require(isinstance(result, (tuple, list)) and len(result) == 2, "check_shapes",
+            f"{call}: expected {expected}, got {in_words(result)}")
+    return result
+
+
+def _vjp_pair(method, result):
+    """``(output, log_det), vjp`` of a vjp."""
+    expected = f"({OUTPUTS[method]}, vjp)"
+    outputs, vjp = _pair(method + "_vjp", expected, result)
+    require(isinstance(outputs, (tuple, list)) and len(outputs) == 2 and callable(vjp), "check_shapes",
+            f"{method}_vjp: expected {expected}, got {in_words(result)}")
+    return outputs, vjp
+
+
+def in_words(result, number="one "):
+    """What came instead of a pair.
+
+    >>> in_words(np.zeros((5, 3))), in_words((np.zeros((5, 3)), None))
+    ('one array of shape (5, 3)', '(array of shape (5, 3), None)')
+    """
+    if isinstance(result, np.ndarray):
+        return f"{number}array of shape {result.shape}"
+    if isinstance(result, (tuple, list)):
+        return f"({', '.join(in_words(part, '') for part in result)})"
+    return "a function" if callable(result) else repr(result)
 
 
 def _require_shapes(method, rows):
     for what, got, wanted in rows:
         require(np.shape(got) == tuple(wanted), "check_shapes",
-                f"{method}: expected a {what} of shape {tuple(wanted)}, got {np.shape(got)}"
+                f"{method}: expected {_article(what)} of shape {tuple(wanted)}, got {np.shape(got)}"
                 + _cause_of_shape(np.shape(got), tuple(wanted)))
+
+
+def _article(what):
+    return what if what == "grad_theta" else f"{'an' if what == 'output' else 'a'} {what}"
 
 
 def _cause_of_shape(got, wanted):
@@ -184,7 +221,7 @@ def check_dtype(flow, x):
             rows += [("gradient of the input", grad_in), ("grad_theta", grad_theta)]
         for what, got in rows:
             require(got.dtype == dtype, "check_dtype",
-                    f"{method}: expected a {what} of theta's dtype {dtype}, got {got.dtype}"
+                    f"{method}: expected {_article(what)} of theta's dtype {dtype}, got {got.dtype}"
                     + (": a NumPy float64 scalar promotes float32 arrays; take constants from `math`, draw with a dtype"
                        if dtype == np.float32 and got.dtype == np.float64 else ""))
     return 0.0

@@ -39,7 +39,8 @@ def counterexample(check, build, dims=DIMS):
     check : function
         ``check(flow, x)`` raises an AssertionError where a property fails: one of `nfnumpy.testing`.
     build : function
-        ``build(dim)`` gives a flow, or ``build()``, where it needs no argument; a class, for example. Or a flow: then only x varies.
+        ``build(dim)`` gives a flow, or ``build()``, where it needs no argument; a class, for example. Or a flow: then
+        only x varies.
     dims : int
         The largest number of dimensions to look at.
 
