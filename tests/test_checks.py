@@ -214,12 +214,14 @@ class Empty(nf.Flow):
 
 @pytest.mark.parametrize("flow, says", (
     (nf.maf(3), r"expected a flow, got a NormalizingFlow; check model.flow, or check_density\(model, ...\)$"),
+    (nf.glow((2, 2, 1), 1, 1, 3, grey_levels=2), "got a GreyImageFlow; check model.flow$"),
+    (nf.AutoregressiveMLP(2, 2), r"got an AutoregressiveMLP; check_samples\(model, ...\)$"),
     (SimpleNamespace(log_prob=len), r"got a SimpleNamespace; check_density\(model, ...\)$"),
     (Stranger, "expected a flow, got the class Stranger; call it first$"),
-    (SimpleNamespace(forward=len), "with forward and inverse, got an object of class SimpleNamespace without inverse$"),
-    (3, "got an object of class int without forward and inverse$"),
-    (Empty(), "or their vjps, got one of class Empty, which implements none of them$"),
-    (nf.Composition([Empty()]), "got one of class Composition: check_shapes: Empty does not implement forward_vjp; "),
+    (SimpleNamespace(forward=len), "with forward and inverse, got a SimpleNamespace without inverse$"),
+    (3, "got an int without forward and inverse$"),
+    (Empty(), "or their vjps, got an Empty, which implements none of them$"),
+    (nf.Composition([Empty()]), "got a Composition: check_shapes: Empty does not implement forward_vjp; "),
 ))
 def test_what_is_no_flow_does_not_pass(flow, says):
     with pytest.raises(TypeError, match=f"^flow: .*{says}"):
@@ -335,6 +337,8 @@ def test_causes_of_a_wrong_shape(flow, says):
                                      r"\({}, 3\)"),
     ("forward_vjp", lambda x: (x, x[:, 0]), r"forward_vjp: expected \(\(z, log_det\), vjp\), got \(array of shape "
                                             r"\({0}, 3\), array of shape \({0},\)\)"),
+    ("forward_vjp", lambda x: ((x, x[:, 0]), None), r"forward_vjp: expected \(\(z, log_det\), vjp\), got \(\(array "
+                                                    r"of shape \({0}, 3\), array of shape \({0},\)\), None\)"),
     ("inverse_vjp", lambda z: (z, z[:, 0], len), r"inverse_vjp: expected \(\(x, log_det\), vjp\), got \(array of shape "
                                                  r"\({0}, 3\), array of shape \({0},\), a function\)"),
     ("inverse_vjp", lambda z: (z, lambda *pull: pull), r"inverse_vjp: expected \(\(x, log_det\), vjp\), got \(array of "

@@ -13,7 +13,7 @@ import numpy as np
 
 from nfnumpy.arrays import as_rng
 from nfnumpy.testing.calculus import check_invertible, check_log_det
-from nfnumpy.testing.common import NotApplicable, require_flow
+from nfnumpy.testing.common import NotApplicable, an, require_flow
 from nfnumpy.testing.contract import check_batching, check_dtype, check_pure, check_shapes, check_theta
 from nfnumpy.testing.gradients import check_vjp
 
@@ -79,7 +79,7 @@ def check_flow(flow, x, rng=0):
         except (NotApplicable, NotImplementedError) as reason:
             report.skipped[name] = f"{name}: {str(reason).removeprefix(f'{name}: ')}"
     if report.keys() <= {"check_theta"}:                         # which holds for any flow without parameters
-        raise TypeError(f"flow: expected one whose map can be checked, got one of class {type(flow).__name__}: "
+        raise TypeError(f"flow: expected one whose map can be checked, got {an(type(flow).__name__)}: "
                         f"{'; '.join(report.skipped.values())}")
     if report.skipped:
         warnings.warn(f"check_flow: skipped {'; '.join(report.skipped.values())}", UserWarning, stacklevel=2)

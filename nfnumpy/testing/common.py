@@ -42,19 +42,31 @@ def require_flow(flow):
         raise TypeError(f"flow: expected a flow, got the class {flow.__name__}; call it first")
     missing = [method for method in methods if not callable(getattr(flow, method, None))]
     if missing and hasattr(flow, "log_prob"):
-        hint = "check model.flow, or " if hasattr(flow, "flow") else ""
-        raise TypeError(f"flow: expected a flow, got a {name}; {hint}check_density(model, ...)")
+        has_flow, grey = hasattr(flow, "flow"), hasattr(flow, "grey_levels")
+        hints = ["check model.flow"] if has_flow else []
+        if not (has_flow and grey):                              # such a model's samples are rounded: no check of both
+            hints.append(f"check_{'samples' if grey else 'density'}(model, ...)")
+        raise TypeError(f"flow: expected a flow, got {an(name)}; {', or '.join(hints)}")
     if missing:
-        raise TypeError(f"flow: expected a flow with forward and inverse, got an object of class {name} without "
+        raise TypeError(f"flow: expected a flow with forward and inverse, got {an(name)} without "
                         f"{' and '.join(missing)}")
     if not any(_implements(flow, method) for method in methods):
-        raise TypeError("flow: expected a flow with forward and inverse, or their vjps, got one of class "
-                        f"{name}, which implements none of them")
+        raise TypeError(f"flow: expected a flow with forward and inverse, or their vjps, got {an(name)}, which "
+                        "implements none of them")
 
 
 def _implements(flow, method):
     """Whether a direction, or its vjp, is a flow's own, and not the placeholder of `Flow`."""
     return getattr(type(flow), method, None) is not getattr(Flow, method) or has(flow, method + "_vjp")
+
+
+def an(name):
+    """A name with its article.
+
+    >>> an("output"), an("log_det")
+    ('an output', 'a log_det')
+    """
+    return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
 def require_parts(flow, check, *names):

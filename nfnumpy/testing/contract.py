@@ -4,7 +4,7 @@ import inspect
 import numpy as np
 
 from nfnumpy.arrays import as_rng
-from nfnumpy.testing.common import (DIRECTIONS, ROUND_TRIP, dtype_of, has, require, require_parts,
+from nfnumpy.testing.common import (DIRECTIONS, ROUND_TRIP, an, dtype_of, has, require, require_parts,
                                     require_small, show, start)
 
 OUTPUTS = {"forward": "(z, log_det)", "inverse": "(x, log_det)"}
@@ -72,7 +72,7 @@ def _require_shapes(method, rows):
 
 
 def _article(what):
-    return what if what == "grad_theta" else f"{'an' if what == 'output' else 'a'} {what}"
+    return what if what == "grad_theta" else an(what)
 
 
 def _cause_of_shape(got, wanted):
