@@ -132,7 +132,8 @@ class Animation:
     Every frame has the samples of the same noise z, so that points move and do not flicker, and axes and colours are
     those of the whole film. What has to be known for that is known at the end: until then a frame is kept as numbers
     (about 50 kB for two columns), and drawn when training ends, by itself, by Ctrl-C or by an exception. The file is
-    written whole or not at all.
+    written whole or not at all. A training that goes on from a checkpoint has a film that begins where it goes on: name
+    another file than before to keep both. One that was done makes no step, and a film that is there stays as it is.
 
     Parameters
     ----------
@@ -190,7 +191,7 @@ class Animation:
 
     def end(self, state):
         """Add the model that is kept, and write the film."""
-        if not state.history.step:
+        if not state.history.step or (self.view is None and self.path.exists()):       # nothing of it is to be seen
             return
         try:
             self.add(state, "kept")

@@ -77,12 +77,17 @@ def rng_state(rng):
     >>> rng_state(np.random.default_rng(0))["bit_generator"]
     'PCG64'
     """
-    return _plain(rng.bit_generator.state)
+    return as_plain(rng.bit_generator.state)
 
 
-def _plain(value):
+def as_plain(value):
+    """Arrays and NumPy's numbers in a dictionary as lists and Python's numbers, which JSON can hold.
+
+    >>> as_plain({"mean": np.zeros(2), "n": np.int64(3)})
+    {'mean': [0.0, 0.0], 'n': 3}
+    """
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: as_plain(item) for key, item in value.items()}
     return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
 
 

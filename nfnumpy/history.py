@@ -41,6 +41,14 @@ class History:
     stopped: str = "all steps done"
     seconds: float = 0.0
 
+    def since_best(self):
+        """Evaluations since the best one.
+
+        >>> History(step=[0, 10, 20], best_step=10).since_best()
+        1
+        """
+        return len(self.step) - 1 - self.step.index(self.best_step)
+
 
 @dataclasses.dataclass
 class TrainingState:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.callbacks import Callbacks
-from nfnumpy.checkpoints import Checkpoint, describe_run, rng_state
+from nfnumpy.checkpoints import Checkpoint, as_plain, describe_run, rng_state
 from nfnumpy.divergences import negative_log_likelihood
 from nfnumpy.history import History, TrainingState
 from nfnumpy.minibatches import Minibatches, check_contexts, check_rows, given, mean_nll, split
@@ -162,7 +162,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
             adam_steps, moments = adam.state()
             checkpoint.write({"rng at the start": rng_at_start, "rng": rng_state(rng), "next row": batches.start,
                               "history": dataclasses.asdict(history), "adam steps": adam_steps,
-                              "usual length": clipper.usual},
+                              "usual length": clipper.usual, "info": as_plain(getattr(model, "info", {}))},
                              {"theta": model.theta, "best theta": best[2], "rows": batches.rows, **moments})
 
     def after(step, lr):
@@ -181,7 +181,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
                 given(model, context, slice(1000)).initialize(prepare(x[:1000], rng))
             stop = after(0, 0.0)
         step, last_loss = history.step[-1], history.train[-1]
-        while not stop and step < max_steps and _evaluations_since_best(history) < patience:
+        while not stop and step < max_steps and history.since_best() < patience:
             step += 1
             adam.lr = learning_rate(step, rate, max_steps, warmup)
             rows = batches.next()
@@ -190,7 +190,7 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
             if not (math.isfinite(loss) and math.isfinite(length)):
                 what = "loss" if not math.isfinite(loss) else "length of the gradient"
                 raise FloatingPointError(f"the {what} is {length if math.isfinite(loss) else loss} at step {step}, after "
-                                         f"a loss of {last_loss:.3f} nats at step {step - 1}; try a smaller lr than "
+                                         f"a loss of {last_loss:.4g} nats at step {step - 1}; try a smaller lr than "
                                          f"{rate:g}, or standardise the data")
             history.clipped += clipper(gradient, length)
             adam.step(gradient)
@@ -220,7 +220,3 @@ def fit(model, x, x_valid=None, valid_fraction=0.1, rng=None, *, max_steps=5000,
                 raise
             raise failed from error                              # what ended the training counts, not what came after
     return history
-
-
-def _evaluations_since_best(history):
-    return len(history.step) - 1 - history.step.index(history.best_step)

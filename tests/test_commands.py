@@ -245,26 +245,58 @@ def no_pictures(monkeypatch):
 
 
 def test_a_training_that_can_be_watched(no_pictures, in_tmp_path, capsys):
-    """The same model with and without; the same command again goes on from the checkpoint, and another is refused."""
+    """The same model with and without; a run that is done says so and keeps its film, and another run is refused."""
     watch = ["--animate", "film.gif", "--history", "history.csv", "--checkpoint", "run.npz"]
     argv = ["fit", "data.csv", "--hidden", "4", "--steps", "1", "--max-steps", "2"]
     assert main([*argv, "--out", "alone.npz", "--quiet"]) == 0
-    for _ in range(2):
+    for again in (False, True):
         capsys.readouterr()
         assert main([*argv, *watch]) == 0
-        assert ("the film to film.gif, the learning curve to history.csv and the state of the training to run.npz."
-                in capsys.readouterr().out)
+        out = capsys.readouterr().out
+        assert ("the film to film.gif, the learning curve to history.csv" in out) != again
+        assert ("run.npz says that this run is done: nothing to train or to film.\n" in out) == again
+        assert "the learning curve to history.csv and the state of the training to run.npz." in out
         assert (nf.load("model.npz").theta == nf.load("alone.npz").theta).all()
         table = nf.datasets.read("history.csv")
         assert table.columns == ["step", "train", "valid", "lr", "seconds"] and table.x[:, 0].tolist() == [0, 1, 2]
-        assert (in_tmp_path / "film.gif").read_bytes().startswith(b"GIF89a")
+        film = (in_tmp_path / "film.gif").read_bytes()
+        assert film.startswith(b"GIF89a") and film.count(b"\x21\xf9\x04") > 2       # a frame an evaluation at least
     before = files(in_tmp_path)
-    for other, words in ((["--lr", "0.5"], "got lr = 0.5 instead of 0.001"), (["--warmup", "1"], "got warmup = 1"),
-                         (["--seed", "1"], "got another model; to start anew, .*; DATA, --seed,")):
-        assert re.search(f"--checkpoint: expected the run that run.npz was written by, {words}",
-                         refused(capsys, *argv, *watch, *other))
+    for other, words in ((["--lr", "0.5"], "--lr is 0.5, run.npz was written with 0.001; to start anew"),
+                         (["--seed", "1"], "--seed is 1, run.npz was written with 0; "),
+                         (["--hidden", "4,4"], "--hidden is 4,4, run.npz was written with 4; "),
+                         (["--test-fraction", "0.5"], "--test-fraction is 0.5, run.npz was written with 0.2; "),
+                         (["--flow", "realnvp"], "--flow is realnvp, run.npz was written with maf; "),
+                         (["--max-steps", "3"], "--max-steps is 3, run.npz was written with 2: the learning rate")):
+        assert words in refused(capsys, *argv, *watch, *other)
+    (in_tmp_path / "data.csv").write_bytes(before["data.csv"].replace(b"-1", b"-2"))
+    assert re.search(r"--checkpoint: .* got another .*; is DATA what it was\?", refused(capsys, *argv, *watch))
+    (in_tmp_path / "data.csv").write_bytes(before["data.csv"])
     assert "--checkpoint: expected good.npz to be a checkpoint" in refused(capsys, *argv, "--checkpoint", "good.npz")
     assert files(in_tmp_path) == before
+
+
+def test_a_run_that_goes_on_says_so_and_keeps_the_film_of_its_beginning(no_pictures, monkeypatch, in_tmp_path, capsys):
+    """A film of the rest takes another file; what was interrupted and gone on with is the model of a run in one go."""
+    argv = ["fit", "data.csv", "--hidden", "4", "--steps", "1", "--max-steps", "5", "--checkpoint", "run.npz"]
+    assert main([*argv[:-2], "--out", "alone.npz", "--quiet"]) == 0
+    calls, gradient = itertools.count(), nf.negative_log_likelihood
+
+    def interrupted(model, x):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return gradient(model, x)
+
+    monkeypatch.setattr("nfnumpy.training.negative_log_likelihood", interrupted)
+    assert main([*argv, "--animate", "film.gif"]) == 0 and "Going on" not in capsys.readouterr().out
+    before = files(in_tmp_path)
+    assert ("--animate: film.gif exists, and its place would be taken by a film that begins at step 3, where run.npz "
+            "goes on; name another file" in refused(capsys, *argv, "--animate", "film.gif"))
+    assert files(in_tmp_path) == before
+    assert main([*argv, "--animate", "rest.gif"]) == 0
+    assert "Going on from step 3 of 5, as run.npz says.\n" in capsys.readouterr().out
+    assert (in_tmp_path / "film.gif").read_bytes() == before["film.gif"] and (in_tmp_path / "rest.gif").exists()
+    assert (nf.load("model.npz").theta == nf.load("alone.npz").theta).all()
 
 
 def test_a_film_that_was_cut_short_is_not_said_to_be_written(no_pictures, monkeypatch, in_tmp_path, capsys):
@@ -382,7 +414,7 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("fit data.csv --dequantize", "whole numbers"), ("fit data.csv --hidden 64,x", "--hidden"),
     ("fit data.csv --hidden 0", "--hidden"), ("fit data.csv --hidden=", "--hidden"),
     ("fit data.csv --steps 0", "--steps"), ("fit data.csv --max-steps 1.5", "--max-steps"),
-    ("fit data.csv --lr 0", "--lr"), ("fit data.csv --lr nan", "--lr"), ("fit data.csv --lr 1e300", "smaller lr"),
+    ("fit data.csv --lr 0", "--lr"), ("fit data.csv --lr nan", "--lr"), ("fit data.csv --lr 1e300", "at step 1; try a smaller --lr than 1e+300\n"),
     ("fit data.csv --weight-decay -1", "--weight-decay"), ("fit data.csv --test-fraction 1", "--test-fraction"),
     ("fit data.csv --flow glow", "--flow"), ("fit data.csv --dtype float16", "--dtype"),
     ("fit data.csv --seed -1", "--seed"), ("fit data.csv --nonsense", "--nonsense"),

@@ -19,7 +19,8 @@ defaults suit 8 x 8 pixels; with 28 x 28, a step of realnvp-image takes 3 GB, or
 
 --animate shows data, density and samples while they are learnt, of more than two columns pairs, of images samples.
 --history has a row for each evaluation, step,train,valid,lr,seconds, in nats, each there as soon as it is measured.
---checkpoint keeps where the training stands: the same command again goes on from there, after Ctrl-C or a crash.
+--checkpoint keeps where the training stands: the same command again goes on from there, after Ctrl-C or a crash. Its
+film begins there, so that --animate needs another file then: one that is there is not overwritten.
 
 DATA without a suffix is the name of a data set; write moons.csv or ./moons.npy for a file. Named data sets:
 """ + f"  {', '.join(nf.datasets.NAMES)}\n  (digits are images, and to maf, realnvp and iaf rows of 64 numbers)"
@@ -132,6 +133,7 @@ def run(args):
             if path.resolve() == paths[other].resolve():
                 raise ValueError(f"--{option}: expected another file than --{other}, got {path} for both")
     settle(args)
+    args.options = {name: getattr(args, name) for name in ("flow", "seed", "test_fraction", *OPTIONS[args.flow])}
     if args.flow in fit_images.BUILD:
         return fit_images.run(args, paths)
     if images.are_images(args.data):

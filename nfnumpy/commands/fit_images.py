@@ -28,7 +28,7 @@ def run(args, paths):
     n_valid = min(max(round(0.1 * len(train)), 1), MOST_VALID)
     model = build(args, data)
     model.info = {"image_shape": list(x.shape[1:]), "source": data.source, "flow": args.flow, "images": len(train),
-                  "seed": args.seed}
+                  "seed": args.seed, "options": args.options}
 
     common.say(args, f"Training {args.flow} with {len(model.theta)} parameters on {len(train)} images; {n_test} held "
                      "out for the test. Ctrl-C ends the training and keeps the best model so far.")

@@ -30,7 +30,7 @@ def run(args, paths):
     train, test = x[n_test:], x[:n_test]
     model, gaussian, words = prepare(args, table, train)
     model.info = {"columns": table.columns, "source": table.source, "standardized": True, "dequantized": noisy,
-                  "flow": args.flow, "rows": len(train), "seed": args.seed}
+                  "flow": args.flow, "rows": len(train), "seed": args.seed, "options": args.options}
 
     few = len(train) < FEW_ROWS
     common.say(args, f"Training {args.flow} with {len(model.theta)} parameters on {len(train)} rows; "
