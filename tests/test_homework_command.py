@@ -6,7 +6,8 @@ import pytest
 
 import nfnumpy.homework.grading as grading
 from nfnumpy.__main__ import main
-from nfnumpy.homework import packs, reports, runner, templates
+from nfnumpy.commands.homework import one_submission
+from nfnumpy.homework import intake, packs, reports, runner, templates
 
 ANSWERS = {slug: packs.exercise(slug) for slug in ("change_of_variables_1d", "gaussian_ar", "write_property")}
 
@@ -81,10 +82,32 @@ def test_check_gives_as_much_help_as_it_may(tmp_path, capsys):
     assert not any("exp(" in out for out in printed)             # no level has a formula
 
 
+def test_check_of_one_file_is_of_its_exercises(tmp_path, capsys):
+    hand_in(tmp_path / "hw", "week")
+    assert main(["homework", "check", str(tmp_path / "hw" / "gaussian_ar.py")]) == 0
+    out = capsys.readouterr().out
+    assert "gaussian_ar_vjp" in out and "2 of 2\n" in out and "log_density_1d" not in out and "not there" not in out
+    (tmp_path / "hw" / "write_property.py").unlink()
+    assert main(["homework", "check", str(tmp_path / "hw")]) == 0
+    out = capsys.readouterr().out
+    assert out.count("not there") == 2 and "2.5 of 3.5\n" in out
+
+
+def test_a_syntax_error_says_its_place_once(tmp_path, capsys):
+    """By the process that a student's file gets."""
+    hand_in(tmp_path / "hw", gaussian_ar="def gaussian_ar_forward(:\n    pass\n")
+    pack = packs.Pack("classroom")
+    whole = one_submission(tmp_path / "hw" / "gaussian_ar.py", intake)
+    graded = grading.grade(whole, pack, 0, "gaussian_ar", runner.ChildProcess)
+    assert sum(remark.count("(gaussian_ar.py, line 2)") for remark in graded.remarks) == 1
+
+
 def test_grade_a_class(tmp_path, capsys, monkeypatch):
     hand_in(tmp_path / "all" / "=1+1")
     hand_in(tmp_path / "all" / "opposite", gaussian_ar=ANSWERS["gaussian_ar"].opposite[0].change)
     hand_in(tmp_path / "all" / "broken", gaussian_ar="this is no python")
+    hand_in(tmp_path / "all" / "short")
+    (tmp_path / "all" / "short" / "gaussian_ar.py").unlink()
     (tmp_path / "all" / "empty").mkdir()
     monkeypatch.chdir(tmp_path)
     command = ["homework", "grade", "all", "--out", "grades.csv", "--seed", "271828", "--feedback", "pages", "--quiet"]
@@ -92,10 +115,11 @@ def test_grade_a_class(tmp_path, capsys, monkeypatch):
     rows = table("grades.csv")
     assert list(rows[0]) == ["submission", "change_of_variables_1d", "gaussian_ar", "total", "remarks"]
     assert [(row["submission"], row["gaussian_ar"], row["total"]) for row in rows] == [
-        ("'=1+1", "2", "3"), ("broken", "0", "1"), ("empty", "0", "0"), ("opposite", "1", "2")]
+        ("'=1+1", "2", "3"), ("broken", "0", "1"), ("empty", "0", "0"), ("opposite", "1", "2"), ("short", "0", "1")]
     assert "SyntaxError" in rows[1]["remarks"] and "no .py and no .ipynb" in rows[2]["remarks"]
+    assert [row["remarks"] for row in rows[3:]] == ["", "gaussian_ar: no file handed in"] and not rows[0]["remarks"]
     pages = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "pages").iterdir()}
-    assert set(pages) == {"=1+1.md", "broken.md", "empty.md", "opposite.md"}
+    assert set(pages) == {"=1+1.md", "broken.md", "empty.md", "opposite.md", "short.md"}
     assert "another convention" in pages["opposite.md"] and "271828" not in "".join(pages.values())
     for name in pages:
         scope = json.loads((tmp_path / "results" / name.replace(".md", ".json")).read_text(encoding="utf-8"))

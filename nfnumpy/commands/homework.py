@@ -85,6 +85,8 @@ def run_check(args):
     submission = one_submission(args.folder, intake)
     pack = grading.pack_of([submission], args.pack, args.variant)
     graded = grading.grade(submission, pack, CHECK_SEED)
+    if pathlib.Path(args.folder).is_file() and len(graded.without) < len(graded.verdicts):
+        graded.verdicts = {slug: verdicts for slug, verdicts in graded.verdicts.items() if slug not in graded.without}
     print(feedback.summary(graded))
     for slug, verdicts in graded.verdicts.items() if not args.quiet else ():
         for part, verdict in verdicts.items():

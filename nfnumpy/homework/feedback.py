@@ -95,7 +95,7 @@ def summary(graded):
         for part, verdict in verdicts.items():
             points = graded.pack.points[slug][part]
             rows.append((slug, part, f"{round(verdict.credit * points, 2):g} of {points:g}", state_words(verdict)))
-    return table([*rows, ("total", "", f"{graded.total:g} of {graded.pack.total:g}", "")])
+    return table([*rows, ("total", "", f"{graded.total:g} of {graded.most:g}", "")])
 
 
 def markdown(graded, level):

@@ -11,17 +11,25 @@ from nfnumpy.homework.templates import headers, started, template
 
 @dataclasses.dataclass
 class Graded:
-    """One submission's verdicts, ``{exercise: {part: PartVerdict}}``, and remarks on its files."""
+    """One submission's verdicts, ``{exercise: {part: PartVerdict}}``, remarks on its files, and the exercises without
+    one.
+    """
 
     name: str
     pack: Pack
     verdicts: dict
     remarks: list
+    without: list = dataclasses.field(default_factory=list)
 
     def points(self, slug):
         """Points of an exercise, to the hundredth."""
         parts = self.pack.points[slug]
         return round(sum(verdict.credit * parts[part] for part, verdict in self.verdicts[slug].items()), 2)
+
+    @property
+    def most(self):
+        """The points that there are for what was graded."""
+        return round(sum(sum(self.pack.points[slug].values()) for slug in self.verdicts), 2)
 
     @property
     def total(self):
@@ -32,12 +40,13 @@ def grade(submission, pack, seed, only=None, runner=ChildProcess):
     """The `Graded` of a `Submission`; of one exercise alone with `only`."""
     sources, remarks = assign(submission.sources, pack.exercises)
     remarks = [*submission.problems, *remarks]
-    verdicts = {}
+    verdicts, without = {}, []
     for slug in [only] if only else pack.exercises:
         parts = list(pack.points[slug])
         source = sources.get(slug)
         if source is None:
             reason = "no file was handed in for it"
+            without.append(slug)
             verdicts[slug] = {part: PartVerdict(part, "missing", reason=reason) for part in parts}
             continue
         remarks += mismatch(source, pack, slug)
@@ -48,7 +57,7 @@ def grade(submission, pack, seed, only=None, runner=ChildProcess):
                                runner(slug))
         reasons = dict.fromkeys(verdict.reason for verdict in verdicts[slug].values() if verdict.reason)
         remarks += [f"{slug}: {reason}" for reason in reasons]
-    return Graded(submission.name, pack, verdicts, remarks)
+    return Graded(submission.name, pack, verdicts, remarks, without)
 
 
 def others(sources, source):

@@ -156,7 +156,7 @@ def judge(exercise, source, parts, variant, seed, credits, runner):
                     continue
                 verdicts[part] = judge_part(exercise, part, answers, variant, seed, credits)
     except Raised as error:
-        where = f" ({error.where})" if error.where else ""
+        where = f" ({error.where})" if error.where and error.where not in error.message else ""      # SyntaxError says it
         ended = f"the file cannot be loaded: {error.kind}: {error.message}{where}"
     except (Ended, EOFError) as error:
         ended = str(error)

@@ -14,7 +14,8 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")                       # how a cell be
 def rows_of(graded):
     """``[{"submission", "points": {exercise: number}, "total", "remarks", "exercises"}]``, plain values."""
     return [{"submission": one.name, "points": {slug: one.points(slug) for slug in one.verdicts}, "total": one.total,
-             "remarks": [clean(remark) for remark in one.remarks],
+             "remarks": [*(clean(remark) for remark in one.remarks),
+                         *(f"{slug}: no file handed in" for slug in one.without)],
              "exercises": {slug: {part: part_record(verdict, one.pack.points[slug][part])
                                   for part, verdict in verdicts.items()} for slug, verdicts in one.verdicts.items()}}
             for one in graded]
