@@ -1,4 +1,5 @@
 """The command line, called in-process: what it writes, and that bad input gets one sentence, status 2 and no file."""
+import argparse
 import io
 import itertools
 import os
@@ -13,6 +14,7 @@ import pytest
 import nfnumpy as nf
 from nfnumpy.__main__ import COMMANDS, main
 from nfnumpy.commands import common, density, fit_tables, terminal, tour
+from nfnumpy.flows.named_transformers import TRANSFORMERS
 
 QUICK = ["--max-steps", "20", "--hidden", "8", "--steps", "2"]
 
@@ -82,11 +84,22 @@ def test_same_seed_same_model(capsys):
     assert (nf.load("a.npz").theta == nf.load("b.npz").theta).all()
 
 
+@pytest.mark.parametrize("flow", ["maf", "realnvp", "iaf"])
+@pytest.mark.parametrize("transformer", TRANSFORMERS)
+def test_transformers_of_fit(no_pictures, capsys, flow, transformer):
+    argv = ["fit", "faithful", "--flow", flow, "--hidden", "4", "--steps", "1", "--max-steps", "1", "--quiet"]
+    assert main([*argv, "--transformer", transformer]) == 0
+    words = repr(nf.load("model.npz").flow)
+    assert [f"transformer={kind.__name__}(" in words for kind in TRANSFORMERS.values()] == [
+        name == transformer != "affine" for name in TRANSFORMERS]                   # which a layer has anyway
+
+
 @pytest.mark.parametrize("flow, dtype, suffix", [("maf", "float32", ".svg"), ("realnvp", "float64", ".pdf")])
 def test_options_of_fit(in_tmp_path, capsys, flow, dtype, suffix):
     assert main(["fit", "faithful", *QUICK, "--flow", flow, "--dtype", dtype, "--report", f"page{suffix}", "--quiet",
                  "--activation", "relu", "--weight-decay", "0", "--batch-size", "16", "--lr", "0.01"]) == 0
-    assert nf.load("model.npz").theta.dtype == dtype
+    model = nf.load("model.npz")
+    assert model.theta.dtype == dtype and model.info["options"]["lr"] == 0.01
     assert (in_tmp_path / f"page{suffix}").stat().st_size > 1000
     assert capsys.readouterr().out.startswith("held-out log-likelihood")             # quiet: the result and no more
 
@@ -110,6 +123,19 @@ def test_dequantized_columns_come_back_whole(in_tmp_path, capsys):
     assert main(["density", "model.npz", "counts.csv"]) == 0
     common.write_columns(in_tmp_path / "halves.csv", ["count", "real", "always"], x + 0.5)
     assert "expected whole numbers" in refused(capsys, "density", "model.npz", "halves.csv")
+
+
+def test_a_column_that_counts_the_rows_is_asked_about(no_pictures, in_tmp_path, capsys):
+    """As pandas writes it, without a name; it is not one to add noise to, which other whole numbers are."""
+    x = np.random.default_rng(0).standard_normal(30)
+    for first in (0, 1, 2):
+        (in_tmp_path / "frame.csv").write_text(",a,count\n" + "".join(f"{i + first},{x[i]},{i % 3}\n" for i in range(30)))
+        for option in ([], ["--dequantize"]):
+            assert main(["fit", "frame.csv", *QUICK, *option]) == 0
+            out = capsys.readouterr().out
+            assert ("Note: column 'x1' counts the rows: is it an index? leave it out\n" in out) == (first < 2)
+            assert ("only whole numbers in" in out) != bool(option)
+            assert option or ("only whole numbers in 'count'," in out) == (first < 2)
 
 
 def test_columns_are_matched_by_name(in_tmp_path, capsys):
@@ -172,12 +198,28 @@ def test_interrupted_elsewhere(monkeypatch, capsys):
 
 
 def test_a_flow_that_is_not_better_than_the_gaussian_is_called_so():
-    better = fit_tables.compare(np.array([1.0, 2.0, 3.0]), np.array([0.0, 1.1, 2.0]), "Gaussian", "maf")
-    unsure = fit_tables.compare(np.array([1.0, 2.0, 3.0]), np.array([0.0, 2.5, 2.9]), "Gaussian", "maf")
-    worse = fit_tables.compare(np.array([1.0, -1e9, 3.0]), np.zeros(3), "Gaussian", "maf")
-    broken = fit_tables.compare(np.array([1.0, np.nan, 3.0]), np.zeros(3), "Gaussian", "maf")
+    def compare(log_p, reference, m=2, best_step=1):
+        args = argparse.Namespace(flow="maf", transformer="affine")
+        return fit_tables.compare(np.array(log_p), np.array(reference), "Gaussian", args, m, best_step)
+
+    better, unsure = compare([1.0, 2.0, 3.0], [0.0, 1.1, 2.0]), compare([1.0, 2.0, 3.0], [0.0, 2.5, 2.9])
+    worse, broken = (compare([1.0, low, 3.0], [0.0, 0.0, 0.0]) for low in (-1e9, np.nan))
+    one, kept = compare([1.0, -9.0], [0.0, 0.0], m=1), compare([1.0, -9.0], [1.0, -9.0], best_step=0)
     assert len(better) == 1 and "three standard errors" in unsure[1]
-    assert "not better than the Gaussian" in worse[1] and "not better" in broken[1]
+    assert "not better than the Gaussian" in worse[1] and "not better" in broken[1] and "--flow realnvp" in worse[1]
+    assert "one column" in one[1] and "--transformer spline" in one[1] and "--flow" not in one[1]
+    assert kept[1:] == ["No step was better than the start: the model that is kept is the Gaussian itself."]
+
+
+def test_a_training_that_gains_nothing_says_so(no_pictures, in_tmp_path, capsys):
+    """A rate so high that no step is better: what is kept is the start, which is the Gaussian of maximum likelihood."""
+    assert main(["fit", "data.csv", *QUICK, "--lr", "1", "--weight-decay", "0"]) == 0
+    out = capsys.readouterr().out
+    assert re.search(r"All steps done: step 20 after \d+\.\d s[.;]", out) and "validation" not in out
+    assert "difference +0.000 +-" in out.replace("-0.000", "+0.000")
+    assert "No step was better than the start: the model that is kept is the Gaussian itself.\n" in out
+    assert main(["fit", "faithful", *QUICK, "--transformer", "spline"]) == 0
+    assert re.search(r"; best on the validation rows at step \d", capsys.readouterr().out)
 
 
 def test_tour(monkeypatch, in_tmp_path, capsys):
@@ -395,14 +437,17 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
              "constant.csv": "a,b\n" + "".join(f"{i}.5,7.25\n" for i in range(30)), "few.csv": "a,b\n1,2\n3,5\n4,4\n",
              "line.csv": "a,b\n" + "".join(f"{i}.5,{2 * i + 1}\n" for i in range(30)), "twice.csv": "a,a\n1,2\n3,4\n",
              "semicolon.csv": "a;b\n1.5;2\n3;4\n", "german.csv": "a;b\n1,5;2,5\n3,5;4,5\n",
-             "semicolon.tsv": "1;2\n3;4\n", "data.xlsx": "a,b\n1,2\n",
+             "semicolon.tsv": "1;2\n3;4\n", "data.xlsx": "a,b\n1,2\n", "latin.csv": "a,b\n1,2\xb0\n",
              "damaged.npz": "PK\x03\x04 not an archive", "damaged.npy": "\x93NUMPY damaged"}
 
 
 @pytest.mark.parametrize("argv, words", [
     ("fit missing.csv", "missing.csv: there is no such file"), ("fit missing.npz", "there is no such file"),
     ("fit empty.csv", "the file is empty"), ("fit blank.csv", "blank"), ("fit header.csv", "no rows"),
-    ("fit text.csv", "line 3, column 'b'"), ("fit ragged.csv", "line 3"),
+    ("fit text.csv", "line 3, column 'b': expected a number, got 'four'; leave the row or the column out"),
+    ("fit latin.csv", "latin.csv: expected UTF-8 text, got other bytes (the first at byte 7); save it as UTF-8"),
+    ("fit data", "(did you mean data.csv?)"), ("fit mnist", "MNIST is read from its own files, train-images-idx3-u"),
+    ("fit ragged.csv", "line 3"),
     ("fit nan.csv", "2 that are NaN or infinite, the first in line 3, column 'a'"),
     ("fit one.csv", "at least 2 rows"), ("fit few.csv", "at least 10 rows"),
     ("fit constant.csv", "column 'b' is constant"), ("fit line.csv", "linearly dependent"),
@@ -410,7 +455,8 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("fit german.csv", "got ';' ('5;2'); replace every ';' by a comma, after turning decimal commas into points"),
     ("fit semicolon.tsv", "line 2: expected tabs between the numbers, got ';' ('3;4'); replace every ';' by a tab"),
     ("fit twice.csv", "different names"), ("fit data.xlsx", ".xlsx"), ("fit damaged.npy", "damaged"),
-    ("fit .", "directory"), ("fit moonz", "one of the data sets moons"), ("fit good.npz", "models are saved"),
+    ("fit .", "directory"), ("fit moonz", "one of the data sets moons"), ("fit good.npz", "good.npz is a model file"),
+    ("fit good.npz --out good.npz", "is a model file"),
     ("fit data.csv --dequantize", "whole numbers"), ("fit data.csv --hidden 64,x", "--hidden"),
     ("fit data.csv --hidden 0", "--hidden"), ("fit data.csv --hidden=", "--hidden"),
     ("fit data.csv --steps 0", "--steps"), ("fit data.csv --max-steps 1.5", "--max-steps"),
@@ -430,7 +476,7 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("sample other.npz", "not a model file"), ("sample cut.npz", "not a model file"), ("sample data.csv", "got data"),
     ("sample moons", "got data"), ("sample .", "."), ("density good.npz missing.csv", "no such file"),
     ("density good.npz text.csv", "line 3"), ("density good.npz nan.csv", "NaN"),
-    ("density good.npz good.npz", "models are saved"), ("density data.csv good.npz", "got data"),
+    ("density good.npz good.npz", "good.npz is a model file, which `sample`"), ("density data.csv good.npz", "got data"),
     ("density damaged.npz data.csv", "not a model file"),
     ("density good.npz data.csv --out data.csv", "overwrite the input"),
     ("density good.npz data.csv --out log_prob", "ends in .csv"), ("density good.npz digits", "columns"),

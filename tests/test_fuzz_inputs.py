@@ -148,7 +148,7 @@ WORDS = st.sampled_from(["", "-1", "0", "nan", "inf", "1e400", "-0.5", "1_0", "9
                          "x.npz", "no/such/folder.npz", ".", "two\nlines", "\0", "none", "tanh", "float16", "data.csv",
                          "broken.npz"])
 COMMANDS = {
-    "fit": (["fit", "data.csv"], ["--flow", "--steps", "--hidden", "--activation", "--out", "--report", "--seed",
+    "fit": (["fit", "data.csv"], ["--flow", "--steps", "--transformer", "--hidden", "--activation", "--out", "--report", "--seed",
                                   "--test-fraction", "--max-steps", "--batch-size", "--lr", "--warmup", "--weight-decay", "--patience",
                                   "--animate", "--history", "--checkpoint",
                                   "--dtype", "--width", "--grey-levels", "DATA"]),
@@ -194,7 +194,7 @@ def test_command_line(folder, data, command):
 def fit_without_picture(args, paths):
     """What `fit` does with its options, and no report, which takes half a second to draw."""
     data = nf.datasets.read(args.data)
-    built = nf.maf(2, args.steps, args.hidden, args.activation, args.seed, np.dtype(args.dtype))
+    built = nf.maf(2, args.steps, args.hidden, args.activation, args.seed, np.dtype(args.dtype), args.transformer)
     nf.fit(built, data.x, rng=args.seed, max_steps=args.max_steps, batch_size=args.batch_size, lr=args.lr,
            warmup=args.warmup, weight_decay=args.weight_decay, patience=args.patience)
 

@@ -142,7 +142,7 @@ def test_every_option_belongs_to_a_flow(capsys):
         assert all(getattr(args, name) == value for name, value in options.items())
         for name in {name for other in fit.OPTIONS.values() for name in other} - set(options):
             assert getattr(args, name) is None
-            value = {"dequantize": []}.get(name, ["2"])
+            value = {"dequantize": [], "transformer": ["spline"]}.get(name, ["2"])
             with pytest.raises(ValueError, match=f"--flow {flow} has no such option"):
                 fit.settle(fit_args("data", "--flow", flow, f"--{name.replace('_', '-')}", *value))
 
@@ -153,9 +153,11 @@ def fit_args(*argv):
 
 
 def test_a_model_that_is_not_better_than_the_gaussian_is_called_so():
-    better = fit_images.compare(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.1, 4.0]), "Gaussian", True)
-    unsure = fit_images.compare(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.1, 4.0]), "Gaussian", True)
-    worse = fit_images.compare(np.array([1.0, 2.0, np.nan]), np.zeros(3), "Gaussian", True)
+    better = fit_images.compare(np.array([1.0, 2.0, 3.0]), np.array([2.0, 3.1, 4.0]), "Gaussian", True, 1)
+    unsure = fit_images.compare(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.1, 4.0]), "Gaussian", True, 1)
+    worse = fit_images.compare(np.array([1.0, 2.0, np.nan]), np.zeros(3), "Gaussian", True, 1)
+    start = fit_images.compare(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.1, 4.0]), "Gaussian", True, 0)
+    assert start[:2] == unsure[:2] and len(start) == 3 and "No step was better than the start" in start[2]
     assert len(better) == 2 and "three standard errors" in unsure[2] and "not better than the Gaussian" in worse[2]
 
 

@@ -1,6 +1,7 @@
 """``python -m nfnumpy fit DATA``: learn the density of a table of numbers or of images, and say how good it is."""
 import nfnumpy as nf
 from nfnumpy.commands import common, fit_images, fit_tables, images
+from nfnumpy.flows.named_transformers import TRANSFORMERS
 
 EXAMPLE = """examples: a data set of the package, a file of your own, and images (a minute or two)
 
@@ -10,7 +11,8 @@ EXAMPLE = """examples: a data set of the package, a file of your own, and images
   python -m nfnumpy fit train-images-idx3-ubyte.gz --flow realnvp-image
 
 maf, realnvp and iaf learn rows of numbers: a .csv, .tsv or .npy file. An iaf is fast to sample and slow to score:
-training by maximum likelihood takes its sequential direction, a step a column.
+training by maximum likelihood takes its sequential direction, a step a column. Of a single column affine and additive
+layers make a Gaussian and no more; --transformer spline bends it.
 
 glow, realnvp-image, ar-mlp and ar-cnn learn images of whole grey values: MNIST's IDX files (.idx, -ubyte, .gz) or a
 .npy array (n, height, width[, channels]). The first two are flows: images get uniform noise, and the bits per dimension
@@ -28,7 +30,7 @@ STATUS = """exit status: 0 done, also when Ctrl-C ended the training: its best m
 the file of --animate, --history or --checkpoint could not be written, which ends training; 2 not usable, or training
 failed: one sentence on stderr says why, and no file is changed but those of these three; 130 interrupted elsewhere"""
 
-TABLES = {"hidden": (64, 64), "activation": "tanh", "max_steps": 3000, "batch_size": 256, "lr": 1e-3,
+TABLES = {"transformer": "affine", "hidden": (64, 64), "activation": "tanh", "max_steps": 3000, "batch_size": 256, "lr": 1e-3,
           "warmup": 0, "weight_decay": 1.0, "patience": 20, "dtype": "float64", "dequantize": False}
 IMAGES = {"batch_size": 128, "warmup": 0, "patience": 30, "dtype": "float32", "grey_levels": None}
 # flow: the options that it has, with their defaults; those of images were tuned on the digits
@@ -54,6 +56,8 @@ def add_arguments(parser):
     add("steps", "layers, of glow in each level", type=common.count(1), metavar="K")
     add("levels", "levels of the multi-scale architecture", type=common.count(1), metavar="L")
     add("couplings", "coupling layers of each partition", type=common.count(1), metavar="K")
+    add("transformer", "how a coordinate moves; spline and mixture bend more than a scale and a shift do, and are slower",
+        choices=tuple(TRANSFORMERS))
     add("hidden", "widths of each network's hidden layers", type=widths, metavar="W,W")
     add("width", "channels of each network", type=common.count(1), metavar="W")
     add("blocks", "residual blocks of each network", type=common.count(1), metavar="B")
@@ -124,6 +128,7 @@ def widths(text):
 
 def run(args):
     """Check the arguments before any work is done, then fit rows of numbers or images; the exit status."""
+    common.refuse_model(args.data)                               # before a name of what is written is blamed
     given = [args.data] if args.data not in nf.datasets.NAMES else []
     paths = {option: common.output_path(name, f"--{option}", suffixes, given) for option, name, suffixes in (
         ("out", args.out, (".npz",)), ("report", args.report, common.PICTURES), ("animate", args.animate, (".gif",)),

@@ -35,13 +35,14 @@ def run(args, paths):
     rows = train.reshape(-1, *model.x_shape)
     history, problem = watched.fit(args, paths, model, rows[n_valid:], rows[:n_valid], rng=rng)
     history = in_bits(history, x.shape[1:])
-    common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; best on "
-                     f"the {n_valid} images to stop by at step {history.best_step}, with {history.best_valid:.3f} bits "
-                     f"per dimension{common.shortened(history)}.")
+    best = f"best on the {n_valid} validation images at step {history.best_step}, with" if history.best_step else (
+        f"no step was better on the {n_valid} validation images than the start, with")
+    common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; {best} "
+                     f"{history.best_valid:.3f} bits per dimension{common.shortened(history)}.")
 
     bits = images.bits(images.log_prob(model, test, args.seed), x.shape[1:])
     words, reference = gaussian_bits(train, test, data.grey_levels, args.seed)
-    results = compare(bits, reference, words, images.is_exact(model))
+    results = compare(bits, reference, words, images.is_exact(model), history.best_step)
     print("\n".join(results), flush=True)
     model.info["test_bits_per_dim"] = float(bits.mean())
 
@@ -122,14 +123,16 @@ def gaussian_bits(train, test, grey_levels, seed):
     return words, images.bits(log_p, test[0].shape)
 
 
-def compare(bits, reference, words, exact):
+def compare(bits, reference, words, exact, best_step):
     """The held-out bits per dimension and their paired difference in words, and what to try if it is no gain."""
     mean, error = common.mean_and_error(bits - reference)
     lines = ["held-out images: {:.3f} +- {:.3f} bits per dimension, ".format(*common.mean_and_error(bits))
              + f"{words} behind a logit {reference.mean():.3f}: difference {mean:+.3f} +- {error:.3f}",
              "(fewer is better; the model's are exact, the Gaussian's an upper bound)" if exact else
              "(fewer is better; both are upper bounds, from one draw of the noise)"]
-    if not mean < 0:                                             # NaN included
+    if best_step == 0:
+        lines.append("No step was better than the start: the model that is kept has learnt nothing; try a smaller --lr.")
+    elif not mean < 0:                                           # NaN included
         lines.append(f"The model is not better than the {words} here; try more --max-steps, or a larger "
                      "--weight-decay.")
     elif not mean < -3 * error:

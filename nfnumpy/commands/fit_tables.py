@@ -17,12 +17,13 @@ def run(args, paths):
     rng = as_rng(args.seed)
     table = common.read_data(args.data, rng, args.quiet)
     common.say(args, describe(table))
+    notes = list(warnings_about(table, args.dequantize))
     table, noisy = dequantized(table, args.dequantize, rng)
     nf.datasets.check_trainable(table)
     if len(table.x) < MIN_ROWS:
         raise ValueError(f"{table.source}: expected at least {MIN_ROWS} rows, some to learn from and some to hold out, "
                          f"got {len(table.x)}")
-    for note in warnings_about(table):
+    for note in notes:
         common.say(args, f"Note: {note}")
 
     x = table.x[rng.permutation(len(table.x))]
@@ -36,11 +37,12 @@ def run(args, paths):
     common.say(args, f"Training {args.flow} with {len(model.theta)} parameters on {len(train)} rows; "
                      f"{n_test} held out for the test. Ctrl-C ends the training and keeps the best model so far.")
     history, problem = watched.fit(args, paths, model, train, rng=rng, valid_fraction=0.2 if few else 0.1)
-    common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s; "
-                     f"best on the rows to stop by at step {history.best_step}{common.shortened(history)}.")
+    best = f"; best on the validation rows at step {history.best_step}" if history.best_step else ""
+    common.say(args, f"{history.stopped.capitalize()}: step {history.step[-1]} after {history.seconds:.1f} s{best}"
+                     f"{common.shortened(history)}.")
 
     log_p, reference = common.log_prob(model, test), gaussian.log_prob(test)
-    results = compare(log_p, reference, words, args.flow)
+    results = compare(log_p, reference, words, args, x.shape[1], history.best_step)
     print("\n".join(results), flush=True)
     model.info["test_log_prob"] = float(log_p.mean())
 
@@ -83,10 +85,18 @@ def dequantized(table, wanted, rng):
     return table._replace(x=x), [name for name, is_whole in zip(table.columns, whole) if is_whole]
 
 
-def warnings_about(table):
-    """What in the data makes a likelihood hard to trust."""
-    whole = np.flatnonzero(whole_columns(table))
-    if len(whole):
+def warnings_about(table, dequantize=False):
+    """What in the data makes a likelihood hard to trust: whole numbers without noise, and a number for each row.
+
+    >>> list(warnings_about(nf.datasets.Table(np.array([[0, 1.5], [1, 2.5], [2, 1.0]]), ["x1", "a"], "data.csv")))
+    ["column 'x1' counts the rows: is it an index? leave it out"]
+    """
+    counting = np.arange(len(table.x))
+    index = [bool((column == counting).all() or (column == counting + 1).all()) for column in table.x.T]
+    for name in [name for name, is_index in zip(table.columns, index) if is_index]:
+        yield f"column {name!r} counts the rows: is it an index? leave it out"
+    whole = np.flatnonzero(whole_columns(table) & ~np.array(index))
+    if len(whole) and not dequantize:
         names = ", ".join(common.some(repr(table.columns[j]) for j in whole))
         yield (f"only whole numbers in {names}, where a density can grow narrow peaks without end; --dequantize adds "
                "uniform noise on [0, 1) to them.")
@@ -97,7 +107,8 @@ def prepare(args, table, train):
     m, dtype = train.shape[1], np.dtype(args.dtype)
     build = {"maf": nf.maf, "realnvp": nf.realnvp, "iaf": nf.iaf}[args.flow]
     try:
-        flow = build(m, args.steps, args.hidden, args.activation, rng=args.seed, dtype=dtype).flow
+        flow = build(m, args.steps, args.hidden, args.activation, rng=args.seed, dtype=dtype,
+                     transformer=args.transformer).flow
         if len(train) > m:
             # New layers are the identity, so that training starts at the Gaussian of maximum likelihood, of which the
             # first linear layer is the closed form: what is strongly correlated need not be learnt by networks.
@@ -114,15 +125,25 @@ def prepare(args, table, train):
                          f"(columns: {names})") from error
 
 
-def compare(log_p, reference, words, flow):
-    """The held-out log-likelihoods and their paired difference in words, and what to try if it is no gain."""
+def compare(log_p, reference, words, args, m, best_step):
+    """The held-out log-likelihoods and their paired difference in words, and what to try if it is no gain.
+
+    Training starts at what it is compared with, so that there is nothing to compare where step 0 was the best.
+    """
     mean, error = common.mean_and_error(log_p - reference)
     lines = [f"held-out log-likelihood {log_p.mean():.3f} nats, {words} {reference.mean():.3f}: "
              f"difference {mean:+.3f} +- {error:.3f}"]
-    if not mean > 0:                                             # NaN included
-        other = "maf" if flow == "realnvp" else "realnvp"
+    if best_step == 0:
+        itself = "the Gaussian itself" if words == "Gaussian" else f"that of {words}"
+        lines.append(f"No step was better than the start: the model that is kept is {itself}.")
+    elif not mean > 0:                                           # NaN included
+        other = "maf" if args.flow == "realnvp" else "realnvp"
+        advice = f"try a larger --weight-decay, smaller --hidden, fewer --steps or --flow {other}"
+        if m == 1:                                               # where all three flows are one
+            advice = ("of one column its layers make a Gaussian and no more; try --transformer spline"
+                      if args.transformer in ("affine", "additive") else "try a larger --weight-decay or fewer --steps")
         lines.append(f"The flow is not better than the {words} here (its lowest held-out row has {log_p.min():.3g} "
-                     f"nats); try a larger --weight-decay, smaller --hidden, fewer --steps or --flow {other}.")
+                     f"nats); {advice}.")
     elif not mean > 3 * error:
         lines.append("The difference is within three standard errors: these rows do not show that the flow is better.")
     return lines

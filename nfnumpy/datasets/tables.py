@@ -103,7 +103,8 @@ def read_text(file, path, delimiter):
                 rows.append([parse(field, path, place, column) for field, column in zip(fields, columns)])
                 places.append(place)
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8 text, got other bytes (the first at byte {error.start})") from None
+        raise ValueError(f"{path}: expected UTF-8 text, got other bytes (the first at byte {error.start}); save it as "
+                         "UTF-8") from None
     except csv.Error as error:
         raise ValueError(f"{path}: line {end + 1} is not a valid row ({error})") from None
     if header is None:
@@ -153,7 +154,8 @@ def parse(field, path, place, column):
     if is_number(field):
         return float(field)
     found = repr(field if len(field) <= 40 else field[:37] + "...") if field else "an empty field"
-    raise ValueError(f"{path}: {place}, column {column!r}: expected a number, got {found}")
+    raise ValueError(f"{path}: {place}, column {column!r}: expected a number, got {found}; leave the row or the "
+                     "column out")
 
 
 def load_npy(path):
