@@ -412,6 +412,19 @@ def test_a_film_of_a_run_that_was_done_is_the_model_that_is_kept(tmp_path):
     assert len(pictures(tmp_path / "film.gif")) == 1
 
 
+def test_a_run_that_was_done_leaves_the_film_that_is_there(tmp_path):
+    """And one that is begun anew does not."""
+    film = Animation(tmp_path / "film.gif", n=5)
+    fit(film, checkpoint=tmp_path / "run.npz")
+    before = (tmp_path / "film.gif").read_bytes()
+    assert len(pictures(tmp_path / "film.gif")) > 1
+    for again in (film, Animation(tmp_path / "film.gif", n=5)):
+        fit(again, checkpoint=tmp_path / "run.npz")
+        assert (tmp_path / "film.gif").read_bytes() == before
+    fit(Animation(tmp_path / "film.gif", n=6))
+    assert (tmp_path / "film.gif").read_bytes() != before
+
+
 def test_samples_far_away_or_not_finite_can_be_drawn(tmp_path):
     model = nf.realnvp(2, steps=2, hidden=(4,), rng=1)
     view = plot_training.view_of(model, x_train, 9)

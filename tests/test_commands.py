@@ -129,7 +129,8 @@ def test_a_column_that_counts_the_rows_is_asked_about(no_pictures, in_tmp_path, 
     """As pandas writes it, without a name; it is not one to add noise to, which other whole numbers are."""
     x = np.random.default_rng(0).standard_normal(30)
     for first in (0, 1, 2):
-        (in_tmp_path / "frame.csv").write_text(",a,count\n" + "".join(f"{i + first},{x[i]},{i % 3}\n" for i in range(30)))
+        rows = "".join(f"{i + first},{x[i]},{i % 3}\n" for i in range(30))
+        (in_tmp_path / "frame.csv").write_text(f",a,count\n{rows}", encoding="utf-8")
         for option in ([], ["--dequantize"]):
             assert main(["fit", "frame.csv", *QUICK, *option]) == 0
             out = capsys.readouterr().out
@@ -341,6 +342,20 @@ def test_a_run_that_goes_on_says_so_and_keeps_the_film_of_its_beginning(no_pictu
     assert (nf.load("model.npz").theta == nf.load("alone.npz").theta).all()
 
 
+def test_a_run_without_improvement_is_done(no_pictures, capsys):
+    argv = ["fit", "data.csv", *QUICK, "--lr", "1", "--patience", "2", "--checkpoint", "run.npz"]
+    for again in (False, True):
+        assert main(argv) == 0
+        out = capsys.readouterr().out
+        assert "No improvement: step 2 " in out
+        assert ("run.npz says that this run is done: nothing to train.\n" in out) == again
+
+
+def test_a_huge_loss_is_written_short(capsys):
+    words = refused(capsys, "fit", "faithful", "--hidden", "8", "--steps", "2", "--max-steps", "20", "--lr", "30")
+    assert re.search(r"at step \d, after a loss of [\d.]+e\+\d\d nats at step \d; try a smaller --lr than 30\n", words)
+
+
 def test_a_film_that_was_cut_short_is_not_said_to_be_written(no_pictures, monkeypatch, in_tmp_path, capsys):
     monkeypatch.setattr("nfnumpy.gif.write_gif", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     assert main(["fit", "data.csv", *QUICK, "--animate", "film.gif"]) == 0
@@ -446,7 +461,7 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("fit empty.csv", "the file is empty"), ("fit blank.csv", "blank"), ("fit header.csv", "no rows"),
     ("fit text.csv", "line 3, column 'b': expected a number, got 'four'; leave the row or the column out"),
     ("fit latin.csv", "latin.csv: expected UTF-8 text, got other bytes (the first at byte 7); save it as UTF-8"),
-    ("fit data", "(did you mean data.csv?)"), ("fit mnist", "MNIST is read from its own files, train-images-idx3-u"),
+    ("fit data", "(did you mean data.csv?)"), ("fit mnist", "MNIST is read from its own files: train-images-idx3-u"),
     ("fit ragged.csv", "line 3"),
     ("fit nan.csv", "2 that are NaN or infinite, the first in line 3, column 'a'"),
     ("fit one.csv", "at least 2 rows"), ("fit few.csv", "at least 10 rows"),
@@ -460,7 +475,8 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("fit data.csv --dequantize", "whole numbers"), ("fit data.csv --hidden 64,x", "--hidden"),
     ("fit data.csv --hidden 0", "--hidden"), ("fit data.csv --hidden=", "--hidden"),
     ("fit data.csv --steps 0", "--steps"), ("fit data.csv --max-steps 1.5", "--max-steps"),
-    ("fit data.csv --lr 0", "--lr"), ("fit data.csv --lr nan", "--lr"), ("fit data.csv --lr 1e300", "at step 1; try a smaller --lr than 1e+300\n"),
+    ("fit data.csv --lr 0", "--lr"), ("fit data.csv --lr nan", "--lr"),
+    ("fit data.csv --lr 1e300", "at step 1; try a smaller --lr than 1e+300\n"),
     ("fit data.csv --weight-decay -1", "--weight-decay"), ("fit data.csv --test-fraction 1", "--test-fraction"),
     ("fit data.csv --flow glow", "--flow"), ("fit data.csv --dtype float16", "--dtype"),
     ("fit data.csv --seed -1", "--seed"), ("fit data.csv --nonsense", "--nonsense"),
@@ -476,7 +492,8 @@ BAD_FILES = {"empty.csv": "", "blank.csv": "\n\n", "header.csv": "a,b\n", "text.
     ("sample other.npz", "not a model file"), ("sample cut.npz", "not a model file"), ("sample data.csv", "got data"),
     ("sample moons", "got data"), ("sample .", "."), ("density good.npz missing.csv", "no such file"),
     ("density good.npz text.csv", "line 3"), ("density good.npz nan.csv", "NaN"),
-    ("density good.npz good.npz", "good.npz is a model file, which `sample`"), ("density data.csv good.npz", "got data"),
+    ("density good.npz good.npz", "good.npz is a model file, which `sample`"),
+    ("density data.csv good.npz", "got data"),
     ("density damaged.npz data.csv", "not a model file"),
     ("density good.npz data.csv --out data.csv", "overwrite the input"),
     ("density good.npz data.csv --out log_prob", "ends in .csv"), ("density good.npz digits", "columns"),

@@ -148,8 +148,9 @@ WORDS = st.sampled_from(["", "-1", "0", "nan", "inf", "1e400", "-0.5", "1_0", "9
                          "x.npz", "no/such/folder.npz", ".", "two\nlines", "\0", "none", "tanh", "float16", "data.csv",
                          "broken.npz"])
 COMMANDS = {
-    "fit": (["fit", "data.csv"], ["--flow", "--steps", "--transformer", "--hidden", "--activation", "--out", "--report", "--seed",
-                                  "--test-fraction", "--max-steps", "--batch-size", "--lr", "--warmup", "--weight-decay", "--patience",
+    "fit": (["fit", "data.csv"], ["--flow", "--steps", "--transformer", "--hidden", "--activation", "--out", "--report",
+                                  "--seed", "--test-fraction", "--max-steps", "--batch-size", "--lr", "--warmup",
+                                  "--weight-decay", "--patience",
                                   "--animate", "--history", "--checkpoint",
                                   "--dtype", "--width", "--grey-levels", "DATA"]),
     "sample": (["sample", "model.npz"], ["-n", "--out", "--seed", "--temperature", "DATA"]),

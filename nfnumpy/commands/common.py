@@ -154,8 +154,7 @@ def read_data(name, seed=0, quiet=True):
         return nf.datasets.table(name, rng=seed)
     if not path.suffix and not path.exists():
         if "mnist" in name.lower():
-            raise ValueError(f"{name}: MNIST is read from its own files, train-images-idx3-ubyte.gz for instance, by "
-                             "--flow glow or another one of images")
+            raise ValueError(f"{name}: MNIST is read from its own files: train-images-idx3-ubyte.gz, with --flow glow")
         beside = [path.name + suffix for suffix in SUFFIXES if path.with_name(path.name + suffix).is_file()]
         hint = f" (did you mean {path.with_name(beside[0])}?)" if beside else similar(name, nf.datasets.NAMES)
         raise ValueError(f"{name}: expected a file of type {', '.join(SUFFIXES)}, or one of the data sets "
@@ -168,8 +167,8 @@ def refuse_model(name):
     """A ValueError for DATA that is a model's file."""
     path = pathlib.Path(name)
     if path.suffix.lower() == ".npz" and path.is_file():
-        raise ValueError(f"{name} is a model file, which `sample` and `density` read as MODEL; expected data, a file of "
-                         f"type {', '.join(SUFFIXES)}")
+        raise ValueError(f"{name} is a model file, which `sample` and `density` read as MODEL; expected data, a file "
+                         f"of type {', '.join(SUFFIXES)}")
 
 
 def read_model(name):

@@ -30,8 +30,8 @@ STATUS = """exit status: 0 done, also when Ctrl-C ended the training: its best m
 the file of --animate, --history or --checkpoint could not be written, which ends training; 2 not usable, or training
 failed: one sentence on stderr says why, and no file is changed but those of these three; 130 interrupted elsewhere"""
 
-TABLES = {"transformer": "affine", "hidden": (64, 64), "activation": "tanh", "max_steps": 3000, "batch_size": 256, "lr": 1e-3,
-          "warmup": 0, "weight_decay": 1.0, "patience": 20, "dtype": "float64", "dequantize": False}
+TABLES = {"transformer": "affine", "hidden": (64, 64), "activation": "tanh", "max_steps": 3000, "batch_size": 256,
+          "lr": 1e-3, "warmup": 0, "weight_decay": 1.0, "patience": 20, "dtype": "float64", "dequantize": False}
 IMAGES = {"batch_size": 128, "warmup": 0, "patience": 30, "dtype": "float32", "grey_levels": None}
 # flow: the options that it has, with their defaults; those of images were tuned on the digits
 OPTIONS = {"maf": {**TABLES, "steps": 5}, "realnvp": {**TABLES, "steps": 8}, "iaf": {**TABLES, "steps": 5},
@@ -56,7 +56,7 @@ def add_arguments(parser):
     add("steps", "layers, of glow in each level", type=common.count(1), metavar="K")
     add("levels", "levels of the multi-scale architecture", type=common.count(1), metavar="L")
     add("couplings", "coupling layers of each partition", type=common.count(1), metavar="K")
-    add("transformer", "how a coordinate moves; spline and mixture bend more than a scale and a shift do, and are slower",
+    add("transformer", "how a coordinate moves; spline and mixture bend more than a scale and a shift, and are slower",
         choices=tuple(TRANSFORMERS))
     add("hidden", "widths of each network's hidden layers", type=widths, metavar="W,W")
     add("width", "channels of each network", type=common.count(1), metavar="W")

@@ -131,7 +131,8 @@ def compare(bits, reference, words, exact, best_step):
              "(fewer is better; the model's are exact, the Gaussian's an upper bound)" if exact else
              "(fewer is better; both are upper bounds, from one draw of the noise)"]
     if best_step == 0:
-        lines.append("No step was better than the start: the model that is kept has learnt nothing; try a smaller --lr.")
+        lines.append("No step was better than the start: the model that is kept is the one that training began with; "
+                     "try a smaller --lr.")
     elif not mean < 0:                                           # NaN included
         lines.append(f"The model is not better than the {words} here; try more --max-steps, or a larger "
                      "--weight-decay.")

@@ -64,14 +64,15 @@ def go_on(args, paths):
 def compare(options, before, path):
     """A ValueError that names the first of `options` that is not what the checkpoint at `path` had `before`.
 
+    >>> compare({"seed": 1, "a new option": 2}, {"seed": 1}, "run.npz")
     >>> compare({"seed": 1}, {"seed": 0}, "run.npz")
     Traceback (most recent call last):
         ...
     ValueError: --seed is 1, run.npz was written with 0; to start anew, name another --checkpoint or delete that one
     """
-    for name, value in options.items():
+    for name in (name for name in options if name in before):
         is_now, was = (",".join(map(str, one)) if isinstance(one, (list, tuple)) else one
-                       for one in (value, before.get(name)))
+                       for one in (options[name], before[name]))
         if is_now != was:
             why = (": the learning rate falls over all steps, so that a run cannot be made longer or shorter"
                    if name == "max_steps" else "")

@@ -156,7 +156,8 @@ def judge(exercise, source, parts, variant, seed, credits, runner):
                     continue
                 verdicts[part] = judge_part(exercise, part, answers, variant, seed, credits)
     except Raised as error:
-        where = f" ({error.where})" if error.where and error.where not in error.message else ""      # SyntaxError says it
+        said = not error.where or error.where in error.message   # as in a SyntaxError's
+        where = "" if said else f" ({error.where})"
         ended = f"the file cannot be loaded: {error.kind}: {error.message}{where}"
     except (Ended, EOFError) as error:
         ended = str(error)
