@@ -1,6 +1,7 @@
 """``python -m nfnumpy check TARGET``: every property of a flow, its worst error, and the smallest counterexample."""
 import importlib
 import importlib.util
+import math
 import pathlib
 import sys
 import warnings
@@ -25,6 +26,7 @@ it is called with the number of dimensions, or with nothing."""
 STATUS = """exit status: 0 all properties hold; 1 one does not; 2 not usable: one sentence on stderr says why; 130
 interrupted"""
 DIM, ROWS = 3, 5
+PROBABILITIES = 10 ** 8                                          # of single pixels, to compute in one check
 RAISED = "the flow raised"
 HINT = "with Hypothesis installed you would see the smallest counterexample: python -m pip install hypothesis"
 MODEL_CHECKS = {"check_density": nf.testing.check_density, "check_samples": nf.testing.check_samples}
@@ -103,7 +105,18 @@ def check_model(model, seed):
     x = model.sample(ROWS, seed)
     x = model.prepare(x, nf.arrays.as_rng(seed)) if hasattr(model, "prepare") else x
     results = check_flow(model.flow, x, seed) if hasattr(model, "flow") else []
-    return results + [verdict(name, lambda: check(model, rng=seed)) for name, check in MODEL_CHECKS.items()]
+    n = n_samples(model)
+    return results + [verdict(name, lambda: check(model, n=n, rng=seed)) for name, check in MODEL_CHECKS.items()]
+
+
+def n_samples(model):
+    """How many samples to look at: fewer of large images, where each has a probability for every pixel and grey value.
+
+    >>> n_samples(nf.maf(dim=2)), n_samples(nf.AutoregressiveMLP(784, grey_levels=256, hidden=(4,)))
+    (4000, 498)
+    """
+    probabilities = math.prod(shape_of(model)) * getattr(model, "grey_levels", 1)
+    return int(np.clip(PROBABILITIES // probabilities, 200, 4000))
 
 
 def check_flow(flow, x, seed):
