@@ -62,7 +62,7 @@ def test_float32_gradients_agree_with_float64(name, dim, seed):
 @pytest.mark.parametrize("test", [test_every_property_holds_in_float64, test_float32_keeps_its_dtype_and_its_stated_round_trip,
                                   test_the_inverse_of_every_flow_is_a_flow, test_float32_gradients_agree_with_float64])
 def test_the_same_holds_of_flows_that_a_solver_integrates(test, name):
-    """Three examples each, where the others have 25."""
+    """Three examples each: that is a few hundred evaluations of the velocity, there and back, and of its adjoint."""
     some = settings(max_examples=3)(given(dim=st.integers(2, 4), seed=seeds)(test.hypothesis.inner_test))
     some(name=name)
 
