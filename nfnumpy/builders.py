@@ -1,4 +1,4 @@
-"""The builders of the flows on the slides: a model from a number of dimensions and of layers. Of images: `image_models`."""
+"""The builders of the flows on the slides: a model from its dimensions and its layers. Of images: `image_models`."""
 import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng

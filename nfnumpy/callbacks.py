@@ -178,7 +178,8 @@ class Animation:
             raise ValueError(f"path: expected a file name that ends in .gif, got {str(path)!r}")
         self.every = None if every is None else as_count(every, "every", minimum=1)
         self.n = None if n is None else as_count(n, "n", minimum=1)
-        self.fps = as_number(fps, "fps", "a number from 0.01 to 50", lambda number: 0.01 <= number <= 50)   # GIF has no others
+        # a GIF has whole hundredths of a second, and players none that are shorter than two
+        self.fps = as_number(fps, "fps", "a number from 0.01 to 50", lambda number: 0.01 <= number <= 50)
         self.seed = as_count(seed, "seed")
         if context is not None and (np.ndim(context) != 2 or len(context) != 1):
             raise ValueError(f"context: expected one row (1, k), got an array of shape {np.shape(context)}")
@@ -212,7 +213,7 @@ class Animation:
         self.frames.append((plot_training.caption(state, note), self.view.look(model)))
 
     def given(self, state):
-        """``model, x``: those of the state; of a conditional one, p(x | c) for the film's c, and the rows that have it."""
+        """``model, x`` of the state; of a conditional one, p(x | c) for the film's c, and the rows that have it."""
         if (self.context is None) != (state.context is None):
             raise ValueError("context: expected one row (1, k) for a conditional model, and none for another, got "
                              + ("none" if self.context is None else "one"))

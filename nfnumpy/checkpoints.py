@@ -10,7 +10,7 @@ from nfnumpy import files
 from nfnumpy.saving import KINDS, encode
 
 FORMAT = 3                                                       # of `values` and `run`: format 2 knew no warm-up
-CONTENTS = ("model", "x", "x_valid", "context", "context_valid")                             # of which a run keeps a checksum
+CONTENTS = ("model", "x", "x_valid", "context", "context_valid")    # of which a run keeps a checksum
 
 
 @dataclasses.dataclass

@@ -86,7 +86,7 @@ class Flow(Parametrized):
         return self.replacing(lambda part: part.given(c))
 
     def replacing(self, bind):
-        """The same flow on the same theta, made of ``bind(part)`` in place of each of its flows; itself if none changes.
+        """The same flow, on the same theta, of ``bind(part)`` in place of each of its flows; itself if none changes.
 
         `bind` gives the part itself, or one that shares its theta: bound to a context, or to noise.
         """

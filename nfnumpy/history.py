@@ -92,7 +92,8 @@ class TrainingState:
 
     def at(self, step, lr, best_theta, seconds, evaluated=True):
         """Bring the state up to date; `best_theta` is looked at, not copied, and read-only."""
-        self.step, self.lr, self.seconds, self.evaluated, self.best_theta = step, lr, seconds, evaluated, best_theta.view()
+        self.step, self.lr, self.seconds, self.evaluated = step, lr, seconds, evaluated
+        self.best_theta = best_theta.view()
         self.best_theta.flags.writeable = False
 
 

@@ -211,7 +211,8 @@ def realnvp_image(shape, couplings=4, blocks=2, width=32, grey_levels=None, alph
 
     def stage(shape, partition):
         return [flow for k in range(couplings)
-                for flow in (ImageCoupling(shape, net, partition, swap=k % 2 == 1, context=context), ActNorm(shape, dtype))]
+                for flow in (ImageCoupling(shape, net, partition, swap=k % 2 == 1, context=context),
+                             ActNorm(shape, dtype))]
 
     squeeze = Squeeze(shape, dtype=dtype)
     flow = Composition([*stage(shape, "checkerboard"), squeeze, *stage(squeeze.z_shape, "channel"),

@@ -25,11 +25,11 @@ def check_rows(x, x_valid, valid_fraction):
 
 
 def check_contexts(model, context, context_valid, x, x_valid):
-    """``context, context_valid``: a row for each row of x and of x_valid, or None without a context; or a ValueError."""
+    """``context, context_valid``: a row for each of x and of x_valid, or None without a context; or a ValueError."""
     rows = context_rows(model.flow) if isinstance(getattr(model, "flow", None), Flow) else set()
     if any(n > 1 for n in rows):                                 # minibatches would pair rows with other rows' contexts
-        raise ValueError(f"model: expected one that is bound to no context, or to one row for all samples, got one bound to "
-                         f"{max(rows)} rows; write fit(model, x, context=c) with the model itself")
+        raise ValueError("model: expected one that is bound to no context, or to one row for all samples, got one bound "
+                         f"to {max(rows)} rows; write fit(model, x, context=c) with the model itself")
     if context is None and (0 in rows or context_valid is not None):
         raise ValueError("context: expected the contexts of x" + (
             " beside those of x_valid" if context_valid is not None else ", since the model takes some") + ", got none")
@@ -47,8 +47,8 @@ def _as_contexts(model, c, x, name, of):
         raise ValueError(f"{name}: expected none for a model without contexts, a {type(model).__name__}, got some")
     c = as_array(c, name)
     if c.ndim == 1:
-        raise ValueError(f"{name}: expected contexts of shape ({len(x)}, k), got an array of shape {c.shape}; of labels write "
-                         "nf.one_hot(labels, k)")
+        raise ValueError(f"{name}: expected contexts of shape ({len(x)}, k), got an array of shape {c.shape}; of labels "
+                         "write nf.one_hot(labels, k)")
     c = as_batch(c, c.shape[1:] if c.ndim == 2 else ("k",), np.float64, name, finite=True, real=True)
     if len(c) != len(x):
         raise ValueError(f"{name}: expected a row for each of the {len(x)} rows of {of}, got {len(c)}")
@@ -62,7 +62,7 @@ def given(model, context, rows):
 
 
 def split(x, x_valid, valid_fraction, rng, context=None, context_valid=None):
-    """``x, x_valid, context, context_valid``: where nothing is held out, a share at random, at least a row and not all."""
+    """``x, x_valid, context, context_valid``: where nothing is held out, a share at random, at least one row, not all."""
     if x_valid is not None:
         return x, x_valid, context, context_valid
     rows = rng.permutation(len(x))

@@ -44,10 +44,12 @@ def report(model, test, labels):
     log_p = log_prob_of_each(model, model.prepare(test, np.random.default_rng(0)))
     nats = test[0].size * math.log(2)
     for words, value in (("given its label", log_p[np.arange(len(test)), labels]),
-                         ("without it, the mean of p(x | c) over the classes", logsumexp(log_p, axis=1) - math.log(CLASSES))):
+                         ("without it, the mean of p(x | c) over classes", logsumexp(log_p, axis=1) - math.log(CLASSES))):
         bits = -value / nats
-        print(f"bits per dimension of a held-out digit {words}: {bits.mean():.3f} +- {bits.std() / math.sqrt(len(bits)):.3f}")
-    print(f"the class with the largest p(x | c) is the label for {(log_p.argmax(axis=1) == labels).mean():.1%} of {len(test)}")
+        error = bits.std() / math.sqrt(len(bits))
+        print(f"bits per dimension of a held-out digit {words}: {bits.mean():.3f} +- {error:.3f}")
+    right = (log_p.argmax(axis=1) == labels).mean()
+    print(f"the class with the largest p(x | c) is the label for {right:.1%} of {len(test)}")
 
 
 def conditional_figure(model, test, labels, columns=11):

@@ -61,7 +61,8 @@ class GaussianAutoregressive(ConditionalFlow):
     Raises
     ------
     ValueError
-        For dim < 1, an unknown activation or transformer, an order that is not a permutation, or a context or c that `ConditionalFlow` refuses.
+        For dim < 1, an unknown activation or transformer, an order that is not a permutation, or a context or c that
+        `ConditionalFlow` refuses.
 
     Notes
     -----
@@ -95,8 +96,8 @@ class GaussianAutoregressive(ConditionalFlow):
 
     jacobian = "triangular"
 
-    def __init__(self, dim, hidden=(64, 64), activation="relu", order=None, rng=None, dtype=np.float64, transformer=None,
-                 context=0, c=None):
+    def __init__(self, dim, hidden=(64, 64), activation="relu", order=None, rng=None, dtype=np.float64,
+                 transformer=None, context=0, c=None):
         dim = as_count(dim, "dim", minimum=1)
         rng = as_rng(rng)
         order = as_order(order, dim, rng)
@@ -133,7 +134,8 @@ class GaussianAutoregressive(ConditionalFlow):
         def vjp(grad_z, grad_log_det, out=None):
             grad_x, grad_params = transformer_vjp(grad_z, grad_log_det)
             grad_through_net, grad_theta = net_vjp(grad_params, out)
-            return grad_x + grad_through_net[:, self.context:], grad_theta   # x_j moves z_j itself, and every later mu and sigma
+            grad_through_net = grad_through_net[:, self.context:]
+            return grad_x + grad_through_net, grad_theta         # x_j moves z_j itself, and every later mu and sigma
 
         return (z, log_det), vjp, transformer_vjp
 

@@ -12,12 +12,12 @@ class ConditionalFlow(Flow):
     """A conditioner times a transformer: the conditioner sees some coordinates, and perhaps a context; the transformer
     moves others.
 
-    With a context c the flow is z = f(x; c), one row of c for each sample. For every c it is one as always, in x alone::
+    With a context c the flow is z = f(x; c), one row of c for each sample. For every c it is one as always, in x::
 
         log p(x | c, theta) = log p(f(x; c)) + log abs det J_f(x; c),      J_f[a, b] = dz_a / dx_b
 
-    The parameters of every coordinate may depend on all of c, in addition to what they depend on anyway. No value of c is
-    transformed, and c has no gradient: it is data.
+    The parameters of every coordinate may depend on all of c, in addition to what they depend on anyway. No value of c
+    is transformed, and c has no gradient: it is data.
 
     Parameters
     ----------
@@ -38,13 +38,13 @@ class ConditionalFlow(Flow):
     Raises
     ------
     ValueError
-        For an unknown transformer, a context that is no whole number, or c that is not finite numbers of that many columns.
+        For an unknown transformer, a context that is no whole number, or c that is not finite or of other columns.
 
     Notes
     -----
-    `given` binds a batch of contexts and returns a flow with the same theta. The row i of every batch that this one takes
-    belongs to row i of c; a c of one row serves batches of any length. A flow that is not bound has a c of no rows, and
-    refuses samples with a ValueError.
+    `given` binds a batch of contexts and returns a flow with the same theta. The row i of every batch that this one
+    takes belongs to row i of c; a c of one row serves batches of any length. A flow that is not bound has a c of no
+    rows, and refuses samples with a ValueError.
 
     References
     ----------
@@ -105,8 +105,8 @@ def as_context(c, context, dtype=np.float64):
     if not context:
         raise ValueError("c: expected none for a flow without a context, got one; build it with context=k")
     if np.ndim(c) == 1 and np.shape(c) != (context,):
-        raise ValueError(f"c: expected contexts of shape (n, {context}), got an array of shape {np.shape(c)}; of labels write "
-                         f"nf.one_hot(labels, {context})")
+        raise ValueError(f"c: expected contexts of shape (n, {context}), got an array of shape {np.shape(c)}; of labels "
+                         f"write nf.one_hot(labels, {context})")
     c = as_batch(c, (context,), np.float64, "c", finite=True, real=True)
     with np.errstate(over="ignore"):                             # what float32 cannot hold is refused as infinite
         c = c.astype(np.empty(0, dtype).real.dtype)
@@ -135,8 +135,9 @@ def one_hot(labels, n_classes):
     """
     n_classes, labels = as_count(n_classes, "n_classes", minimum=1), np.asarray(labels)
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise ValueError(f"labels: expected whole numbers of shape (n,), got an array of dtype {labels.dtype} and shape "
-                         f"{labels.shape}; np.unique(labels, return_inverse=True)[1] numbers others")
+        raise ValueError(f"labels: expected whole numbers of shape (n,), got an array of dtype {labels.dtype} and "
+                         f"shape {labels.shape}; np.unique(labels, return_inverse=True)[1] numbers others")
     if labels.size and not 0 <= labels.min() <= labels.max() < n_classes:
-        raise ValueError(f"labels: expected whole numbers from 0 to {n_classes - 1}, got {labels.min()} to {labels.max()}")
+        raise ValueError(f"labels: expected whole numbers from 0 to {n_classes - 1}, got {labels.min()} to "
+                         f"{labels.max()}")
     return np.eye(n_classes)[labels]

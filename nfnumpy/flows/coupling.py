@@ -57,8 +57,8 @@ class Coupling(ConditionalFlow):
     transformer : {"affine", "additive", "spline", "mixture"} or Transformer, optional
         How x_2 moves, given its parameters; the formulas above are those of the affine one.
     context, c
-        k, the number of context values, and optionally the context: see `ConditionalFlow`. mu and sigma are then functions
-        of c and x_1.
+        k, the number of context values, and optionally the context: see `ConditionalFlow`. mu and sigma are then
+        functions of c and x_1.
 
     Raises
     ------
@@ -86,8 +86,8 @@ class Coupling(ConditionalFlow):
         self.partition = Halves(dim, swap)
 
         def build_net(k, n_params):
-            return MLP(k + self.partition.n_conditioning, hidden, n_params * self.partition.n_transformed, activation, rng,
-                       dtype)
+            return MLP(k + self.partition.n_conditioning, hidden, n_params * self.partition.n_transformed, activation,
+                       rng, dtype)
 
         super().__init__((dim,), build_net, transformer, context, c, dtype=dtype)
 

@@ -58,7 +58,8 @@ class ImageCoupling(Coupling):
         def build_net(k, n_params):
             return net(k + self.partition.n_conditioning, n_params * self.partition.n_transformed)
 
-        ConditionalFlow.__init__(self, shape, build_net if callable(net) else lambda k, n_params: net, transformer, context, c)
+        build = build_net if callable(net) else lambda k, n_params: net
+        ConditionalFlow.__init__(self, shape, build, transformer, context, c)
 
     def config(self):
         kind = "checkerboard" if isinstance(self.partition, Checkerboard) else "channel"

@@ -6,7 +6,7 @@ from nfnumpy.testing.common import DIRECTIONS, ROUND_TRIP, dtype_of, has, requir
 
 
 def check_given(flow, x, c, rng=0):
-    """``flow.given(c)`` is the flow on the same theta whose sample i has the context c_i, and the flow itself stays free.
+    """``flow.given(c)`` is the flow on the same theta whose sample i has the context c_i; the flow itself stays free.
 
     Parameters
     ----------
@@ -39,11 +39,12 @@ def check_given(flow, x, c, rng=0):
     before = _answer(flow, x)
     bound = flow.given(c)
     require(bound.theta is flow.theta or np.shares_memory(bound.theta, flow.theta), name,
-            "expected given(c) to return a flow on the same theta, got one with parameters of its own: what it learns is "
-            "lost")
+            "expected given(c) to return a flow on the same theta, got one with parameters of its own: what it learns "
+            "is lost")
     after = _answer(flow, x)
     require(all(np.array_equal(a, b) for a, b in zip(before, after)), name,
-            "expected given(c) to leave the flow itself as it was, got one that is bound now: does it write into the flow?")
+            "expected given(c) to leave the flow itself as it was, got one that is bound now: does it write into the "
+            "flow?")
     single = [flow.given(c[i:i + 1]) for i in range(len(x))]
     for method, back in DIRECTIONS:
         value = x if method == "forward" else bound.forward(x)[0]
