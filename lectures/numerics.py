@@ -8,8 +8,8 @@ import numpy as np
 import scipy
 
 import nfnumpy as nf
-from nfnumpy.testing.calculus import jacobian
 from nfnumpy.parametrized import walk
+from nfnumpy.testing.calculus import jacobian
 from nfnumpy.testing.zoo import BUILDERS, randomize
 
 DTYPES = (np.float64, np.float32)

@@ -166,10 +166,14 @@ class Animation:
 
     Examples
     --------
+    >>> import tempfile
     >>> import nfnumpy as nf
-    >>> x, _ = nf.datasets.load("moons", n=1000, rng=0)
-    >>> film = nf.callbacks.Animation("moons.gif", every=20)
-    >>> history = nf.fit(nf.realnvp(2, rng=0), x, rng=0, callback=film)                          # doctest: +SKIP
+    >>> x, _ = nf.datasets.load("moons", n=200, rng=0)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     film = Animation(Path(folder, "moons.gif"), n=100)
+    ...     history = nf.fit(nf.realnvp(2, steps=2, rng=0), x, rng=0, max_steps=2, callback=film)
+    ...     film.path.read_bytes()[:6]
+    b'GIF89a'
     """
 
     def __init__(self, path, every=None, n=None, fps=8, seed=0, context=None):

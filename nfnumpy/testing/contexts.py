@@ -46,7 +46,7 @@ def check_given(flow, x, c, rng=0):
             "expected given(c) to leave the flow itself as it was, got one that is bound now: does it write into the "
             "flow?")
     single = [flow.given(c[i:i + 1]) for i in range(len(x))]
-    for method, back in DIRECTIONS:
+    for method, _ in DIRECTIONS:
         value = x if method == "forward" else bound.forward(x)[0]
         pull = rng.standard_normal(np.shape(x)), rng.standard_normal(len(x))
         whole = _results(bound, method, value, pull)
