@@ -1,14 +1,18 @@
 """Convolutions: values by plain loops, vjps by complex steps, and who sees whom in a causal stack."""
 import copy
 import pickle
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nfnumpy.nets import convolution, winograd
 from nfnumpy.nets.causal import CausalCNN, raster_taps, sequence_taps
-from nfnumpy.nets.cnn import Conv2d, conv2d, square_taps
+from nfnumpy.nets.cnn import Conv2d
+from nfnumpy.nets.convolution import conv2d, square_taps
+from nfnumpy.nets.pixels import margins
 from nfnumpy.testing.derivatives import STEP, directional_derivative, jacobian
 
 seeds = st.integers(0, 1000)
@@ -64,6 +68,40 @@ def test_conv2d_vjp(n, height, width, c_in, c_out, taps, seed):
         v = rng.standard_normal(grad.shape)
         J_v = directional_derivative(lambda a: conv2d(*arguments[:k], a, *arguments[k + 1:], taps)[0], arguments[k], v)
         np.testing.assert_allclose((grad * v).sum(), (u * J_v).sum(), rtol=1e-10, atol=1e-10)
+
+
+@given(n=st.integers(0, 3), height=st.integers(1, 7), width=st.integers(1, 7), c_in=st.integers(1, 10),
+       c_out=st.integers(1, 10), complex_h=st.booleans(), seed=seeds)
+def test_winograd_is_the_plain_convolution(n, height, width, c_in, c_out, complex_h, seed):
+    """Its two sides, on odd and even sizes; the sums and differences cost two bits at most."""
+    rng, taps = np.random.default_rng(seed), square_taps(3)
+    h, W, grad_out = (rng.standard_normal(shape) for shape in (
+        (n, height, width, c_in), (9, c_in, c_out), (n, height, width, c_out)))
+    h = h + 1j * rng.standard_normal(h.shape) if complex_h else h
+    padded = np.pad(h, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    seen = np.stack([padded[:, 1 + dy:1 + dy + height, 1 + dx:1 + dx + width] for dy, dx in taps])
+    np.testing.assert_allclose(winograd.convolve(h, W), np.einsum("tnijc,tco->nijo", seen, W), rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose(winograd.pull_weight(h, grad_out), np.einsum("tnijc,nijo->tco", seen, grad_out),
+                               rtol=1e-12, atol=1e-12)
+
+
+@given(n=st.integers(0, 9), height=st.integers(1, 4), width=st.integers(1, 4), c_in=st.integers(1, 12),
+       c_out=st.integers(1, 12), taps=tap_lists, seed=seeds)
+def test_all_ways_to_convolve_agree(n, height, width, c_in, c_out, taps, seed):
+    """Thin or wide on either side, in pieces or at once, Winograd or not: <u, A h> = <A^T u, h> = <dL/dW, W>, A plain."""
+    rng = np.random.default_rng(seed)
+    h, W = rng.standard_normal((n, height, width, c_in)), rng.standard_normal((len(taps), c_in, c_out))
+    top, left = margins(taps)
+    padded = np.pad(h, [(0, 0), (top, top), (left, left), (0, 0)])
+    expected = sum(padded[:, top + dy:top + dy + height, left + dx:left + dx + width] @ W_t
+                   for (dy, dx), W_t in zip(taps, W))
+    with mock.patch.object(convolution, "PIXELS", 20):
+        out, vjp = conv2d(h, W, np.zeros(c_out), taps)
+        u = rng.standard_normal(out.shape)
+        grad_h, grad_W, grad_b = vjp(u)
+    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-12)
+    np.testing.assert_allclose([(grad_h * h).sum(), (grad_W * W).sum()], (u * expected).sum(), rtol=1e-11, atol=1e-11)
+    np.testing.assert_allclose(grad_b, u.sum(axis=(0, 1, 2)), rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("height, width", [(1, 1), (2, 1), (2, 2), (3, 2)])

@@ -1,0 +1,30 @@
+"""How images lie in memory while they go through a convolutional network.
+
+Their axes are ``(n, height, width, channels)`` everywhere. In memory the pixels at one place, of all images, stand next to
+each other: to move images by a row or a column is then to move long pieces of memory, and to a matrix product the pixels are
+the rows of one long matrix. Many channels stand together, ``(height, width, n, channels)`` in memory; few channels, at the
+ends of a network, have an image each, ``(channels, height, width, n)``. Functions here take and give views of either.
+"""
+import math
+
+import numpy as np
+
+
+def pixels(h):
+    """Images as a matrix, a pixel a row: ``(n, height, width, c)`` to ``(height width n, c)``, without a copy."""
+    return h.transpose(1, 2, 0, 3).reshape(math.prod(h.shape[:3]), h.shape[3])
+
+
+def as_images(matrix, n, height, width):
+    """`pixels` backwards.
+
+    >>> h = np.arange(12).reshape(2, 3, 2, 1)
+    >>> bool((as_images(pixels(h), 2, 3, 2) == h).all())
+    True
+    """
+    return matrix.reshape(height, width, n, matrix.shape[1]).transpose(2, 0, 1, 3)
+
+
+def margins(taps):
+    """How far the taps reach, vertically and horizontally: the rows and columns of zeros to put around an image."""
+    return tuple(max(abs(offset) for offset in offsets) for offsets in zip(*taps))
