@@ -1,4 +1,5 @@
 """A normalizing flow as a density model."""
+import contextlib
 import copy
 import numbers
 
@@ -9,6 +10,7 @@ from nfnumpy.composition import Composition
 from nfnumpy.describe import as_html, text
 from nfnumpy.distributions import StandardNormal
 from nfnumpy.flows import Standardize
+from nfnumpy.threads import sharing_out
 
 
 class NormalizingFlow:
@@ -64,18 +66,21 @@ class NormalizingFlow:
 
     def log_prob(self, x):
         """log p(x | theta) of each row, ``(n,)``, in nats; x ``(n, *x_shape)``, real and finite, or a ValueError."""
-        z, log_det = self.flow.forward(self._as_data(x))
+        with self._threads():
+            z, log_det = self.flow.forward(self._as_data(x))
         return self.base.log_prob(z) + log_det
 
     def log_prob_vjp(self, x):
         """``log_p, vjp`` with ``vjp(grad_log_p, out=None) -> grad_x, grad_theta``."""
-        (z, log_det), flow_vjp = self.flow.forward_vjp(self._as_data(x))
+        with self._threads():
+            (z, log_det), flow_vjp = self.flow.forward_vjp(self._as_data(x))
         log_p = self.base.log_prob(z) + log_det                  # log p(z) + log abs det J_f
 
         def vjp(grad_log_p, out=None):
             grad_log_p = np.broadcast_to(np.asarray(grad_log_p, log_p.dtype), log_p.shape)
             grad_z = (self.base.score(z).T * grad_log_p).T       # d log p(z) / dz = score(z)
-            return flow_vjp(grad_z, grad_log_p, out)             # d log p / d log_det = 1
+            with self._threads():
+                return flow_vjp(grad_z, grad_log_p, out)         # d log p / d log_det = 1
 
         return log_p, vjp
 
@@ -89,7 +94,8 @@ class NormalizingFlow:
             raise TypeError(f"temperature: expected a number, got {temperature!r}")
         temperature = as_number(temperature, "temperature")
         z = self.base.sample(as_count(n, "n"), as_rng(rng)).astype(self.flow.dtype, copy=False)
-        return self.flow.inverse(z * temperature)[0]
+        with self._threads():
+            return self.flow.inverse(z * temperature)[0]
 
     def given(self, c):
         """The model p(x | c) of a batch of contexts: the same theta, row i of x belonging to row i of c ``(n, k)``.
@@ -139,6 +145,10 @@ class NormalizingFlow:
     def config(self):
         """Keyword arguments that rebuild the model up to `theta`."""
         return {"flow": self.flow, "base": self.base}
+
+    def _threads(self):
+        """Whether threads are for parts of the flow or for products, which have them otherwise."""
+        return sharing_out() if self.flow.shares_out else contextlib.nullcontext()
 
     def _as_data(self, x):
         return as_batch(x, self.flow.x_shape, self.flow.dtype, finite=True, real=True)

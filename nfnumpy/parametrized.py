@@ -36,6 +36,8 @@ class Parametrized:
     Copying, deep-copying and unpickling give an independent object with a `theta` of its own.
     """
 
+    shares_out = False                                           # whether its work, or a part's, is for `nfnumpy.threads`
+
     def __init__(self, parameters=None, children=None, constants=None, dtype=np.float64):
         parameters, children, constants = parameters or {}, children or {}, constants or {}
         dtypes = {child.dtype for child in children.values() if child.n_params}
@@ -62,6 +64,7 @@ class Parametrized:
             self._layout.append((name, slice(start, start + child.n_params), None))
             start += child.n_params
         self._own = frozenset(parameters)
+        self.shares_out = self.shares_out or any(child.shares_out for child in children.values())
         self._bind(np.empty(start, _floating(dtype)))
 
     def _bind(self, theta):

@@ -1,5 +1,4 @@
 """The layers of image flows against their formulas in plain loops: squeeze, logit, partitions, multi-scale, networks."""
-import copy
 import math
 
 import numpy as np
@@ -11,7 +10,7 @@ import nfnumpy as nf
 from nfnumpy.flows import ImageCoupling, Logit, MultiScale, Squeeze
 from nfnumpy.flows.partitions import Checkerboard, Halves
 from nfnumpy.nets.cnn import Conv2d
-from nfnumpy.nets.resnet import InChunks, Residual, Sequential, glow_net, residual_net
+from nfnumpy.nets.resnet import Residual, Sequential, glow_net, residual_net
 from nfnumpy.testing.derivatives import STEP, directional_derivative
 from nfnumpy.testing.zoo import randomize
 
@@ -157,18 +156,6 @@ def test_the_networks_vjps(kind, activation, seed):
     moved = net.astype(complex)
     moved.theta[...] = net.theta + 1j * STEP * w
     np.testing.assert_allclose(grad_theta @ w, (u * moved.vjp(h)[0].imag / STEP).sum(), rtol=1e-9, atol=1e-9)
-
-
-@pytest.mark.parametrize("recompute", [False, True])
-def test_networks_in_chunks_are_the_same_networks(recompute):
-    """A few images at a time and all at once: equal up to the order in which gradients are added."""
-    whole = randomize(residual_net(2, 3, 4, 1, "tanh", rng=0), 0).net
-    net, rng = InChunks(copy.copy(whole), 24, recompute), np.random.default_rng(0)
-    h, u = rng.standard_normal((5, 3, 4, 2)), rng.standard_normal((5, 3, 4, 3))
-    (out, vjp), (expected, whole_vjp) = net.vjp(h), whole.vjp(h)
-    np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-12)
-    for got, wanted in zip(vjp(u), whole_vjp(u)):
-        np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
 
 
 @pytest.mark.parametrize("net", [glow_net(2, 3, 4, rng=0), residual_net(2, 3, 4, 2, rng=0)])

@@ -1,10 +1,19 @@
 """Convolutional conditioners: the networks inside the coupling layers of Glow and of RealNVP for images."""
+import math
+
 import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.nets.activations import by_name
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.parametrized import Parametrized
+from nfnumpy.threads import share_out, usual_threads
+
+# Numbers of one activation in a chunk of images, so that a network's layers stay in the processor's cache, and chunks whose
+# activations are kept.
+CHUNK, KEPT = 200_704, 8
+# What part of a chunk is still worth a thread.
+SMALLEST = 2
 
 
 class Sequential(Parametrized):
@@ -80,7 +89,7 @@ class Residual(Parametrized):
 
 
 class InChunks(Parametrized):
-    """The same network on a few images at a time, so that its activations stay in the processor's cache.
+    """The same network on a few images at a time: activations stay in the processor's cache, threads share the chunks.
 
     The result is that of the network itself, up to the order in which the gradients of the images are added.
 
@@ -90,8 +99,8 @@ class InChunks(Parametrized):
     pixels : int
         At most about so many at a time, and at least one image.
     recompute : bool
-        Keep no activations: the backward pass runs each chunk through the network once more. A deep network's activations
-        fill hundreds of megabytes; to write and to read them takes longer than to compute them again in the cache.
+        Keep the activations of the first `KEPT` chunks only, so that memory is bounded: the backward pass runs the others
+        through the network once more.
 
     Examples
     --------
@@ -100,34 +109,47 @@ class InChunks(Parametrized):
     (5, 8, 6, 2)
     """
 
+    shares_out = True
+
     def __init__(self, net, pixels=3136, recompute=False):
         self.pixels, self.recompute = as_count(pixels, "pixels", minimum=1), bool(recompute)
         super().__init__(children={"net": net})
 
     def vjp(self, h):
         """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``."""
-        size = max(1, self.pixels // (h.shape[1] * h.shape[2]))
-        if len(h) <= size:
+        chunks = self.chunks(*h.shape[:3])
+        if len(chunks) == 1:
             return self.net.vjp(h)
-        chunks = [slice(start, start + size) for start in range(0, len(h), size)]
-        outs, vjps = [], []
-        for chunk in chunks:
-            chunk_out, chunk_vjp = self.net.vjp(h[chunk])
-            outs.append(chunk_out)
-            vjps.append(None if self.recompute else chunk_vjp)
+        outs, grads, kept = {}, {}, {}                           # by the number of the chunk
+
+        def forward(share):
+            for k in share:
+                outs[k], chunk_vjp = self.net.vjp(h[chunks[k]])
+                if k < KEPT or not self.recompute:
+                    kept[k] = chunk_vjp
 
         def vjp(grad_out, out=None):
-            grad_theta = self.gradient(out)[0]
-            grad_theta[...], part = 0, np.empty_like(grad_theta)
-            grads = []
-            for chunk, kept_vjp in zip(chunks, vjps):
-                chunk_vjp = kept_vjp or self.net.vjp(h[chunk])[1]
-                grad_h, _ = chunk_vjp(grad_out[chunk], part)
-                grads.append(grad_h)
-                grad_theta += part                               # dL/dtheta is a sum over samples
-            return np.concatenate(grads), grad_theta
+            def backward(share):
+                total = 0
+                for k in share:
+                    chunk_vjp = kept[k] if k in kept else self.net.vjp(h[chunks[k]])[1]
+                    grads[k], part = chunk_vjp(grad_out[chunks[k]])
+                    total = total + part                         # dL/dtheta is a sum over samples
+                return total
 
-        return np.concatenate(outs), vjp
+            grad_theta = self.gradient(out)[0]
+            grad_theta[...] = sum(share_out(backward, range(len(chunks))))
+            return np.concatenate([grads[k] for k in range(len(chunks))]), grad_theta
+
+        share_out(forward, range(len(chunks)))
+        return np.concatenate([outs[k] for k in range(len(chunks))]), vjp
+
+    def chunks(self, n, height, width):
+        """Slices of the images: of `pixels` at most, and as many as threads, or a multiple, where they are not too small."""
+        wanted, threads = n * height * width / self.pixels, usual_threads()
+        count = threads * math.ceil(wanted / threads) if wanted * SMALLEST > threads else math.ceil(wanted)
+        count = max(1, min(n, count))
+        return [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
 
     def config(self):
         return {"net": self.net, "pixels": self.pixels, "recompute": self.recompute}
@@ -153,7 +175,7 @@ def glow_net(c_in, c_out, width, activation="relu", rng=None, dtype=np.float64):
     rng, width = as_rng(rng), as_count(width, "width", minimum=1)
     return InChunks(Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
                                 Conv2d(width, width, 1, 2.0, rng, dtype), activation,
-                                Conv2d(width, c_out, 3, 0.0, rng, dtype)]))
+                                Conv2d(width, c_out, 3, 0.0, rng, dtype)]), CHUNK // width, recompute=True)
 
 
 def residual_net(c_in, c_out, width, blocks, activation="relu", rng=None, dtype=np.float64):
@@ -175,4 +197,4 @@ def residual_net(c_in, c_out, width, blocks, activation="relu", rng=None, dtype=
 
     return InChunks(Sequential([Conv2d(c_in, width, 3, 2.0, rng, dtype), activation,
                                 *(block() for _ in range(as_count(blocks, "blocks"))), activation,
-                                Conv2d(width, c_out, 3, 0.0, rng, dtype)]), recompute=True)
+                                Conv2d(width, c_out, 3, 0.0, rng, dtype)]), CHUNK // width, recompute=True)
