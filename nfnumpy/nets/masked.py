@@ -56,6 +56,8 @@ def blocks(mask):
     >>> blocks(np.tri(128, dtype=bool))
     [(slice(0, 64, None), slice(0, 64, None)), (slice(64, 128, None), slice(0, 128, None))]
     """
+    if mask.shape[1] <= BLOCK:                                   # cut out of so few columns, little is saved
+        return [(slice(0, mask.shape[0]), slice(0, mask.shape[1]))]
     pairs = []
     for rows in np.array_split(np.arange(len(mask)), max(1, len(mask) // BLOCK)):
         rows = slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0, 0)
