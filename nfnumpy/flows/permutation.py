@@ -65,9 +65,10 @@ class Permutation(Flow):
 
     def _gather(self, values, perm, back):
         def vjp(grad, grad_log_det, out=None):
-            return grad[:, back], self.gradient(out)[0]          # dL/dx = P^T dL/dz
+            return grad.take(back, axis=1), self.gradient(out)[0]    # dL/dx = P^T dL/dz
 
-        return (values[:, perm], np.zeros(len(values), values.dtype)), vjp
+        z = values.take(perm, axis=1)                            # values[:, perm] would put columns together in memory
+        return (z, np.zeros(len(values), values.dtype)), vjp
 
     def config(self):
         return {"perm": self.perm}
