@@ -158,6 +158,20 @@ def test_the_networks_vjps(kind, activation, seed):
     np.testing.assert_allclose(grad_theta @ w, (u * moved.vjp(h)[0].imag / STEP).sum(), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("layers", [["relu", Conv2d(2, 2, 1, rng=0)], [Conv2d(2, 2, 1, rng=0), "tanh", "relu"],
+                                    [Conv2d(2, 2, 1, rng=0), "tanh", "tanh", Conv2d(2, 2, 3, rng=0), "relu"]])
+def test_activations_overwrite_nothing_that_is_still_needed(layers):
+    """Neither the input of a network, nor what an activation before needs for its adjoint."""
+    net, rng = Sequential(layers), np.random.default_rng(0)
+    h, v = rng.standard_normal((2, 2, 3, 4, 2))
+    before = h.copy()
+    out, vjp = net.vjp(h)
+    np.testing.assert_array_equal(h, before)
+    u = rng.standard_normal(out.shape)
+    np.testing.assert_allclose((vjp(u)[0] * v).sum(), (u * directional_derivative(lambda h: net.vjp(h)[0], h, v)).sum(),
+                               rtol=1e-9)
+
+
 @pytest.mark.parametrize("net", [glow_net(2, 3, 4, rng=0), residual_net(2, 3, 4, 2, rng=0)])
 def test_a_new_conditioner_is_zero(net):
     assert not net.vjp(np.ones((1, 4, 4, 2)))[0].any()

@@ -41,9 +41,13 @@ class Sequential(Parametrized):
 
     def vjp(self, h):
         """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``."""
-        vjps = []
+        vjps, fresh = [], False
         for name in self.layers:
-            h, layer_vjp = self.__dict__[name].vjp(h) if name in self.__dict__ else by_name(name)(h)
+            if name in self.__dict__:
+                h, layer_vjp = self.__dict__[name].vjp(h)
+            else:                                                # what a layer has just made may be overwritten
+                h, layer_vjp = by_name(name)(h, out=h if fresh else None)
+            fresh = name in self.__dict__
             vjps.append(layer_vjp)
 
         def vjp(grad_h, out=None):
