@@ -151,7 +151,7 @@ class InChunks(Parametrized):
     def chunks(self, n, height, width):
         """Slices of the images: of `pixels` at most, and as many as threads, or a multiple, where they are not too small."""
         wanted, threads = n * height * width / self.pixels, usual_threads()
-        count = threads * math.ceil(wanted / threads) if wanted * SMALLEST > threads else math.ceil(wanted)
+        count = threads * math.ceil(wanted / threads) if wanted * SMALLEST >= threads else math.ceil(wanted)
         count = max(1, min(n, count))
         return [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
 
