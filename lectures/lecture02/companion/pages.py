@@ -11,7 +11,7 @@ from companion.markdown import blocks, plain, slug
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 LECTURE = "lectures/lecture02"
-BESIDE = ("lectures/properties.md", "lectures/numerics.md")      # pages that stand beside the lecture's folder
+BESIDE = ("lectures/properties.md", "lectures/numerics.md", "lectures/speed.md")  # pages beside the lecture's folder
 LINK = re.compile(r"`+[^`]*`+|(!?)\[((?:[^\[\]`]|`[^`]*`)*)\]\(([^()\s]*)\)")
 
 
