@@ -38,9 +38,10 @@ def share_out(work, items):
         if threads < 2:
             return [work(items)]
         shares = [items[k::threads] for k in range(threads)]
-        futures = [_pool(os.getpid()).submit(contextvars.copy_context().run, _alone, work, share) for share in shares[1:]]
+        pool, errors = _pool(os.getpid()), np.geterr()
+        futures = [pool.submit(_alone, work, share, errors) for share in shares[1:]]
         try:
-            results = [_alone(work, shares[0])]
+            results = [_alone(work, shares[0], errors)]
         finally:
             concurrent.futures.wait(futures)
         return results + [future.result() for future in futures]
@@ -76,11 +77,12 @@ def sharing_out():
                 set_to(_usual)
 
 
-def _alone(work, share):
-    """``work(share)``, which cannot share out any further."""
+def _alone(work, share, errors):
+    """``work(share)``, which cannot share out any further, with floating-point errors treated as the caller wants it."""
     token = _threads.set(1)
     try:
-        return work(share)
+        with np.errstate(**errors):
+            return work(share)
     finally:
         _threads.reset(token)
 
@@ -88,7 +90,7 @@ def _alone(work, share):
 @functools.cache
 def _openblas():
     """The functions of NumPy's OpenBLAS that tell and set its number of threads, or two that stand for one thread."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, AttributeError):
         library = ctypes.CDLL(np.linalg._umath_linalg.__file__)  # a part of NumPy that is linked to the BLAS
         for name in NAMES:
             with contextlib.suppress(AttributeError):
