@@ -148,7 +148,7 @@ class NormalizingFlow:
 
     def _threads(self):
         """Whether threads are for parts of the flow or for products, which have them otherwise."""
-        return sharing_out() if self.flow.shares_out else contextlib.nullcontext()
+        return sharing_out() if getattr(self.flow, "shares_out", False) else contextlib.nullcontext()
 
     def _as_data(self, x):
         return as_batch(x, self.flow.x_shape, self.flow.dtype, finite=True, real=True)

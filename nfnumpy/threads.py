@@ -18,15 +18,16 @@ import numpy as np
 NAMES = ("scipy_openblas_{}_num_threads64_", "openblas_{}_num_threads64_", "scipy_openblas_{}_num_threads",
          "openblas_{}_num_threads")
 _threads = contextvars.ContextVar("threads", default=None)       # for share_out, inside sharing_out
-_lock, _inside, _usual = threading.Lock(), 0, 1                  # how many are inside it, and what they found
+_lock, _inside, _usual = threading.RLock(), 0, 1                 # how many are inside it, and what they found
 
 
 def share_out(work, items):
     """Deal the items out to the threads and call ``work(share)`` in each: the list of results.
 
     There are as many shares as BLAS has threads, and at most one an item; a single one, with all items, where BLAS has one
-    thread, or is not an OpenBLAS that can be asked. Its number of threads is set, as always, by the environment's
-    ``OPENBLAS_NUM_THREADS``. The shares depend on that number alone: the same number gives the same sums to the last bit.
+    thread, or is not an OpenBLAS that can be asked. It has as many as there are processors, or fewer if the environment's
+    ``OPENBLAS_NUM_THREADS`` says so. The shares depend on that number alone: the same number gives the same sums to the
+    last bit.
 
     Raises what ``work`` raises, after all threads have ended.
 
@@ -37,9 +38,8 @@ def share_out(work, items):
         threads = min(threads, len(items))
         if threads < 2:
             return [work(items)]
-        shares = [items[k::threads] for k in range(threads)]
-        pool, errors = _pool(os.getpid()), np.geterr()
-        futures = [pool.submit(_alone, work, share, errors) for share in shares[1:]]
+        shares, errors = [items[k::threads] for k in range(threads)], np.geterr()
+        futures = [_start(threads - 1, _alone, work, share, errors) for share in shares[1:]]
         try:
             results = [_alone(work, shares[0], errors)]
         finally:
@@ -49,7 +49,8 @@ def share_out(work, items):
 
 def usual_threads():
     """How many threads `share_out` has here."""
-    return _threads.get() or (_usual if _inside else _openblas()[0]())
+    with _lock:
+        return _threads.get() or (_usual if _inside else _openblas()[0]())
 
 
 @contextlib.contextmanager
@@ -72,9 +73,22 @@ def sharing_out():
     finally:
         _threads.reset(token)
         with _lock:
-            _inside -= 1
+            _inside = max(_inside - 1, 0)                        # a process forked off inside starts anew at 0
             if not _inside:
                 set_to(_usual)
+
+
+def _start(workers, call, *arguments):
+    """The call as a future, in another thread; in this one when Python is ending, which starts no other any more."""
+    try:
+        return _pool(os.getpid(), workers).submit(call, *arguments)
+    except RuntimeError:
+        future = concurrent.futures.Future()
+        try:
+            future.set_result(call(*arguments))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def _alone(work, share, errors):
@@ -99,6 +113,18 @@ def _openblas():
 
 
 @functools.cache
-def _pool(process):
+def _pool(process, workers):
     """The threads of this process: one that is forked off has none of its parent's."""
-    return concurrent.futures.ThreadPoolExecutor(thread_name_prefix="nfnumpy")
+    return concurrent.futures.ThreadPoolExecutor(workers, thread_name_prefix="nfnumpy")
+
+
+def _start_anew():
+    """In a process that was forked off: no thread is inside there, whatever the parent's were doing."""
+    global _lock, _inside
+    _lock, was_inside, _inside = threading.RLock(), _inside, 0
+    if was_inside:
+        _openblas()[1](_usual)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)

@@ -159,7 +159,9 @@ def test_the_networks_vjps(kind, activation, seed):
 
 
 @pytest.mark.parametrize("layers", [["relu", Conv2d(2, 2, 1, rng=0)], [Conv2d(2, 2, 1, rng=0), "tanh", "relu"],
-                                    [Conv2d(2, 2, 1, rng=0), "tanh", "tanh", Conv2d(2, 2, 3, rng=0), "relu"]])
+                                    [Conv2d(2, 2, 1, rng=0), "tanh", "tanh", Conv2d(2, 2, 3, rng=0), "relu"],
+                                    [Sequential([Conv2d(2, 2, 1, rng=0), "tanh"]), "tanh"], [Sequential([]), "tanh"],
+                                    [Residual(Conv2d(2, 2, 1, rng=0)), "tanh"]])
 def test_activations_overwrite_nothing_that_is_still_needed(layers):
     """Neither the input of a network, nor what an activation before needs for its adjoint."""
     net, rng = Sequential(layers), np.random.default_rng(0)

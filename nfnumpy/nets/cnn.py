@@ -50,6 +50,8 @@ class Conv2d(Parametrized):
     ((4, 8, 6, 5), (4, 8, 6, 2), (9, 2, 5))
     """
 
+    forgets_output = True                                        # the adjoint does not need it
+
     def __init__(self, c_in, c_out, taps=3, gain=2.0, rng=None, dtype=np.float64):
         self.taps = [tuple(map(int, tap)) for tap in (taps if np.iterable(taps) else square_taps(taps))]
         if not self.taps:

@@ -53,6 +53,8 @@ class MaskedProducts:
 def blocks(mask):
     """Pairs ``(rows, columns)`` of slices: all rows in blocks, each with the range of columns in which it is not zero.
 
+    A matrix of few columns is one block, of all of them.
+
     >>> blocks(np.tri(128, dtype=bool))
     [(slice(0, 64, None), slice(0, 64, None)), (slice(64, 128, None), slice(0, 128, None))]
     """

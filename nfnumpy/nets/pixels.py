@@ -11,7 +11,7 @@ import numpy as np
 
 
 def pixels(h):
-    """Images as a matrix, a pixel a row: ``(n, height, width, c)`` to ``(height width n, c)``, without a copy."""
+    """Images as a matrix, a pixel a row: ``(n, height, width, c)`` to ``(height width n, c)``; no copy in those orders."""
     return h.transpose(1, 2, 0, 3).reshape(math.prod(h.shape[:3]), h.shape[3])
 
 

@@ -8,12 +8,13 @@ from nfnumpy.nets.activations import by_name
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.parametrized import Parametrized
 from nfnumpy.threads import share_out, usual_threads
+from nfnumpy.workspace import keep_freed_memory
 
 # Numbers of one activation in a chunk of images, so that a network's layers stay in the processor's cache, and chunks whose
 # activations are kept.
 CHUNK, KEPT = 200_704, 8
-# What part of a chunk is still worth a thread.
-SMALLEST = 2
+# Into how many parts a chunk may be cut, if there are threads for them.
+PARTS = 2
 
 
 class Sequential(Parametrized):
@@ -45,9 +46,9 @@ class Sequential(Parametrized):
         for name in self.layers:
             if name in self.__dict__:
                 h, layer_vjp = self.__dict__[name].vjp(h)
-            else:                                                # what a layer has just made may be overwritten
+            else:
                 h, layer_vjp = by_name(name)(h, out=h if fresh else None)
-            fresh = name in self.__dict__
+            fresh = getattr(self.__dict__.get(name), "forgets_output", False)    # nobody needs h but what comes next
             vjps.append(layer_vjp)
 
         def vjp(grad_h, out=None):
@@ -74,6 +75,8 @@ class Residual(Parametrized):
     >>> net.vjp(np.ones((5, 8, 6, 4)))[0].shape
     (5, 8, 6, 4)
     """
+
+    forgets_output = True                                        # its adjoint does not need it
 
     def __init__(self, branch):
         super().__init__(children={"branch": branch})
@@ -118,13 +121,14 @@ class InChunks(Parametrized):
     def __init__(self, net, pixels=3136, recompute=False):
         self.pixels, self.recompute = as_count(pixels, "pixels", minimum=1), bool(recompute)
         super().__init__(children={"net": net})
+        keep_freed_memory()
 
     def vjp(self, h):
         """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``."""
         chunks = self.chunks(*h.shape[:3])
         if len(chunks) == 1:
             return self.net.vjp(h)
-        outs, grads, kept = {}, {}, {}                           # by the number of the chunk
+        outs, kept = {}, {}                                      # by the number of the chunk
 
         def forward(share):
             for k in share:
@@ -133,6 +137,8 @@ class InChunks(Parametrized):
                     kept[k] = chunk_vjp
 
         def vjp(grad_out, out=None):
+            grads = {}
+
             def backward(share):
                 total = 0
                 for k in share:
@@ -149,9 +155,9 @@ class InChunks(Parametrized):
         return np.concatenate([outs[k] for k in range(len(chunks))]), vjp
 
     def chunks(self, n, height, width):
-        """Slices of the images: of `pixels` at most, and as many as threads, or a multiple, where they are not too small."""
+        """Slices of the images: of about `pixels` at most, and as many as threads, or a multiple, if not too small."""
         wanted, threads = n * height * width / self.pixels, usual_threads()
-        count = threads * math.ceil(wanted / threads) if wanted * SMALLEST >= threads else math.ceil(wanted)
+        count = threads * math.ceil(wanted / threads) if wanted * PARTS >= threads else math.ceil(wanted)
         count = max(1, min(n, count))
         return [slice(n * k // count, n * (k + 1) // count) for k in range(count)]
 

@@ -11,11 +11,12 @@ The same two rows from four products::
     m_3 = w_2 (d_1 - d_3)                    m_2 = (w_0 - w_1 + w_2)/2 (d_2 - d_1)
     y_0 = m_0 + m_1 + m_2                    y_1 = m_1 - m_2 - m_3
 
-or y = A^T m, m_k = u_k v_k, u = G w, v = B^T d with three small matrices of 0, 1, -1 and 1/2. Here a w_i is the matrix of
-a kernel's row, from three pixels side by side to c_out channels, and u_k v_k a matrix product: the sums around it are small
-change. The algorithm is linear in w and in d, so that its adjoints are the transposed matrices in the opposite order::
+or y = A^T m, m_k = u_k v_k, u = G w, v = B^T d with three small matrices of 0, 1, -1 and 1/2. In a network w_i is the
+matrix of a kernel's row, from three pixels side by side to c_out channels, and m_k = u_k^T v_k a matrix product at each
+pixel: the sums around it are small change. The algorithm is linear in w for fixed d and in d for fixed w, so that its
+adjoints are the transposed matrices in the opposite order::
 
-    dL/dm = A dL/dy             dL/du_k = v_k dL/dm_k^T             dL/dw = G^T dL/du
+    dL/dm = A dL/dy         dL/du_k = sum over pixels of v_k dL/dm_k^T          dL/dw = G^T dL/du
 
 This is a fast path behind `nfnumpy.nets.convolution`; tests compare it with the plain sum over taps.
 

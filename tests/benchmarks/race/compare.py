@@ -8,6 +8,7 @@ slows all of them alike. Printed: each library's median milliseconds, and nfnump
 nfnumpy is ahead). `workloads.py` says what is run, `worker.py` what each library is asked to do.
 """
 import argparse
+import contextlib
 import json
 import os
 import statistics
@@ -34,7 +35,10 @@ class Worker:
 
     def time(self, workload, repeats):
         """Median seconds of a repetition, or the line that says why there are none."""
-        print(workload, repeats, file=self.process.stdin, flush=True)
+        try:
+            print(workload, repeats, file=self.process.stdin, flush=True)
+        except OSError:
+            return "skip the worker died"
         while True:
             answer = self.process.stdout.readline()
             if not answer:
@@ -52,6 +56,8 @@ def markdown(table):
     """The README's table: nfnumpy's milliseconds, and its time over that of the fastest eager and the compiled library."""
     lines = ["| workload | nfnumpy, ms | / eager PyTorch | / compiled JAX |", "| --- | --- | --- | --- |"]
     for name, times in table.items():
+        if not times["nfnumpy"]:
+            continue
         ratios = []
         for libraries in (("zuko", "nflows", "normflows", "torch"), ("flowjax",)):
             peers = [times[library] for library in libraries if times[library]]
@@ -88,7 +94,8 @@ def main():
                 repeats = first if isinstance(first, str) else max(1, min(50, int(0.3 / max(first, 1e-6))))
                 samples[library].append(first if isinstance(first, str) else worker.time(name, repeats))
         for worker in workers.values():
-            worker.process.stdin.close()
+            with contextlib.suppress(OSError):                   # the pipe of one that died
+                worker.process.stdin.close()
             worker.process.wait(timeout=60)
         medians = {library: None if any(isinstance(s, str) for s in values) else statistics.median(values)
                    for library, values in samples.items()}

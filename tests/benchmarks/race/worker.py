@@ -89,6 +89,7 @@ def nflows(name):
     torch.set_num_threads(2)
     if "glow" in model_name or "image" in model_name:
         raise NotImplementedError("no ready-made Glow")
+
     class Net(MLP):
         def __init__(self, n_in, n_out):
             super().__init__((n_in,), (n_out,), list(hidden))
