@@ -15,6 +15,6 @@ sys.path[:0] = [str(ROOT), str(ROOT / "lectures" / "lecture02")]
 # No test depends on a clock, Hypothesis's deadline included; derandomized, so that a run can be repeated.
 # Without the phase that explains: it runs a hundred more examples, also for every `find`, and changes no verdict.
 quick = [phase for phase in hypothesis.Phase if phase is not hypothesis.Phase.explain]
-hypothesis.settings.register_profile("ordinary", max_examples=16, deadline=None, derandomize=True, phases=quick)
+hypothesis.settings.register_profile("ordinary", max_examples=15, deadline=None, derandomize=True, phases=quick)
 hypothesis.settings.register_profile("thorough", max_examples=1000, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ordinary"))
