@@ -10,6 +10,7 @@ from nfnumpy.testing.zoo import BUILDERS
 seeds = st.integers(0, 2 ** 32 - 1)
 SLOW = ("continuous",)                                           # a solver takes a hundred evaluations: fewer examples
 QUICK = [name for name in BUILDERS if name not in SLOW]
+fewer = settings(max_examples=settings.default.max_examples // 5)    # what other examples have checked already, once more
 
 
 def animal(name, dim, seed, n=4):
@@ -26,6 +27,7 @@ def test_every_property_holds_in_float64(name, dim, seed):
 
 
 @pytest.mark.parametrize("name", QUICK)
+@fewer
 @given(dim=st.integers(1, 16), seed=seeds)
 def test_float32_keeps_its_dtype_and_its_stated_round_trip(name, dim, seed):
     flow, x = animal(name, dim, seed)
@@ -35,16 +37,17 @@ def test_float32_keeps_its_dtype_and_its_stated_round_trip(name, dim, seed):
 
 
 @pytest.mark.parametrize("name", QUICK)
-@settings(max_examples=settings.default.max_examples // 5)
+@fewer
 @given(dim=st.integers(1, 6), seed=seeds)
 def test_the_inverse_of_every_flow_is_a_flow(name, dim, seed):
-    """Fewer examples: both directions have been checked already, and their swap is what is new here."""
+    """Both directions have been checked already: their swap is what is new here."""
     flow, x = animal(name, dim, seed)
     z, _ = flow.forward(x)
     nf.testing.check_flow(nf.Inverse(flow), z, rng=seed)
 
 
 @pytest.mark.parametrize("name", QUICK)
+@fewer
 @given(dim=st.integers(1, 6), seed=seeds)
 def test_float32_gradients_agree_with_float64(name, dim, seed):
     """The same vjps in single precision: 1e-3 of the gradient's size, where float32 has seven digits to lose."""
