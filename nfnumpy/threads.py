@@ -58,7 +58,7 @@ def sharing_out():
     """Inside, products have one thread each, `share_out` has all that BLAS had: their number is what is yielded.
 
     For all of a computation, parts of which are shared out: after a product of two threads, OpenBLAS keeps the second one
-    waiting for the next, at full speed and for some milliseconds, on a processor that is needed.
+    waiting for the next, at full speed and for a tenth of a second, on a processor that is needed.
     """
     global _inside, _usual
     get, set_to = _openblas()

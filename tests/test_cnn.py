@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from nfnumpy.nets import convolution, winograd
 from nfnumpy.nets.causal import CausalCNN, raster_taps, sequence_taps
 from nfnumpy.nets.cnn import Conv2d
-from nfnumpy.nets.convolution import conv2d, square_taps
-from nfnumpy.nets.pixels import margins
+from nfnumpy.nets.convolution import conv2d
+from nfnumpy.nets.pixels import margins, square_taps
 from nfnumpy.testing.derivatives import STEP, directional_derivative, jacobian
 from nfnumpy.workspace import workspace
 

@@ -4,7 +4,7 @@ import numpy as np
 from nfnumpy.arrays import as_count, as_rng
 from nfnumpy.nets.activations import by_name
 from nfnumpy.nets.cnn import Conv2d, padding
-from nfnumpy.nets.convolution import square_taps
+from nfnumpy.nets.pixels import square_taps
 from nfnumpy.parametrized import Parametrized
 
 

@@ -4,8 +4,8 @@ import math
 import numpy as np
 
 from nfnumpy.arrays import as_count, as_rng
-from nfnumpy.nets.convolution import conv2d, square_taps
-from nfnumpy.nets.pixels import margins
+from nfnumpy.nets.convolution import conv2d
+from nfnumpy.nets.pixels import margins, square_taps
 from nfnumpy.parametrized import Parametrized
 
 

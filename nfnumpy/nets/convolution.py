@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from nfnumpy.arrays import as_count, sum_rows
+from nfnumpy.arrays import sum_rows
 from nfnumpy.nets import winograd
 from nfnumpy.nets.pixels import as_images, margins, pixels
 from nfnumpy.workspace import workspace
@@ -15,18 +15,6 @@ from nfnumpy.workspace import workspace
 FEW = 8
 # Pixels at a time, about, so that what is copied for a product stays in the processor's cache.
 PIXELS = 1568
-
-
-def square_taps(kernel_size):
-    """The taps of a square kernel, row after row, ``kernel_size`` odd: the output has the size of the input.
-
-    >>> square_taps(3)
-    [(-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 0), (0, 1), (1, -1), (1, 0), (1, 1)]
-    """
-    if as_count(kernel_size, "kernel_size", minimum=1) % 2 == 0:
-        raise ValueError(f"kernel_size: expected an odd number, got {kernel_size}")
-    reach = kernel_size // 2
-    return [(dy, dx) for dy in range(-reach, reach + 1) for dx in range(-reach, reach + 1)]
 
 
 def conv2d(h, W, b, taps):

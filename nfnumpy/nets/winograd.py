@@ -26,9 +26,10 @@ Winograd: Arithmetic complexity of computations, 1980. Lavin, Gray: Fast algorit
 """
 import numpy as np
 
+from nfnumpy.nets.pixels import square_taps
 from nfnumpy.workspace import workspace
 
-TAPS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
+TAPS = square_taps(3)
 # Channels at least, on both sides: with fewer, the sums cost more than the products that they save.
 CHANNELS = 8
 # Height and width at least: at this size the margins cost half of what is gained.
