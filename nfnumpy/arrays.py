@@ -3,6 +3,7 @@
 A batch has one sample a row: shape ``(n, *shape)`` with ``shape = (m,)`` for vectors and
 ``(height, width, channels)`` for images.
 """
+import functools
 import math
 import numbers
 
@@ -122,7 +123,15 @@ def sum_rows(values):
     array([24., 24., 24., 24., 24.])
     """
     rows = values.reshape(math.prod(values.shape[:-1]), values.shape[-1])
-    return np.ones(len(rows), rows.dtype) @ rows
+    return _ones(len(rows), rows.dtype) @ rows
+
+
+@functools.lru_cache(4)
+def _ones(n, dtype):
+    """Ones that nobody writes to: a training step asks for the same ones many times."""
+    ones = np.ones(n, dtype)
+    ones.flags.writeable = False
+    return ones
 
 
 def per_sample(values, like):

@@ -9,7 +9,7 @@ import numpy as np
 from nfnumpy import files
 from nfnumpy.saving import KINDS, encode
 
-FORMAT = 3                                                       # of `values` and `run`: format 2 knew no warm-up
+FORMAT = 4                                                       # 3 had means where Adam keeps weighted sums
 CONTENTS = ("model", "x", "x_valid", "context", "context_valid")    # of which a run keeps a checksum
 
 

@@ -14,9 +14,14 @@ class Adam:
 
     ::
 
-        m <- b1 m + (1 - b1) g              mean of gradients
-        v <- b2 v + (1 - b2) g^2            mean of their squares
-        theta <- theta - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) - lr weight_decay theta
+        m <- b1 m + g                       sum of gradients, each weighted by b1^age
+        v <- b2 v + g^2                     sum of their squares, each weighted by b2^age
+        mean_g = m / w1                     w1 = 1 + b1 + ... + b1^(t - 1) = (1 - b1^t) / (1 - b1), the sum of the weights
+        mean_g2 = v / w2                    w2 = (1 - b2^t) / (1 - b2)
+        theta <- theta - lr mean_g / (sqrt(mean_g2) + eps) - lr weight_decay theta
+
+    A weighted mean is a weighted sum over the sum of the weights: that is what the paper calls bias correction, where m
+    and v stand for (1 - b1) m and (1 - b2) v.
 
     Parameters
     ----------
@@ -51,17 +56,17 @@ class Adam:
                              f"{f' of shape {theta.shape}' if isinstance(theta, np.ndarray) else ''}")
         self.lr, self.weight_decay = as_number(lr, "lr"), as_number(weight_decay, "weight_decay")
         self.theta, self.betas, self.eps = theta, betas, eps
-        self.mean, self.square = np.zeros_like(theta), np.zeros_like(theta)
+        self.sum, self.sum_squares = np.zeros_like(theta), np.zeros_like(theta)
         self.steps = 0
         keep_freed_memory()
 
     def state(self):
         """``steps, {name: array}``: all but theta that decides the next steps, for `restore`."""
-        return self.steps, {"mean": self.mean, "square": self.square}
+        return self.steps, {"sum": self.sum, "sum_squares": self.sum_squares}
 
     def restore(self, steps, arrays):
         """Go on from a `state`, whose arrays are copied."""
-        self.steps, self.mean[...], self.square[...] = steps, arrays["mean"], arrays["square"]
+        self.steps, self.sum[...], self.sum_squares[...] = steps, arrays["sum"], arrays["sum_squares"]
 
     def step(self, gradient):
         """One update of `theta` against `gradient`, ``(n_params,)``."""
@@ -72,15 +77,17 @@ class Adam:
             self._update(slice(start, start + PIECE), gradient)
 
     def _update(self, piece, gradient):
-        g, m, v, theta = gradient[piece], self.mean[piece], self.square[piece], self.theta[piece]
+        g, m, v, theta = gradient[piece], self.sum[piece], self.sum_squares[piece], self.theta[piece]
         (beta1, beta2), t = self.betas, self.steps
         m *= beta1
-        m += (1 - beta1) * g
+        m += g
         v *= beta2
-        v += (1 - beta2) * (g * g)
+        v += g * g
         if self.weight_decay:
             theta *= 1 - self.lr * self.weight_decay
-        theta -= self.lr / (1 - beta1 ** t) * m / (np.sqrt(v) / math.sqrt(1 - beta2 ** t) + self.eps)
+        w1, root_w2 = (1 - beta1 ** t) / (1 - beta1), math.sqrt((1 - beta2 ** t) / (1 - beta2))
+        # the step, with numerator and denominator multiplied by sqrt(w2): two passes through memory fewer
+        theta -= self.lr * root_w2 / w1 * (m / (np.sqrt(v) + root_w2 * self.eps))
 
 
 def learning_rate(step, lr, max_steps, warmup=0):
