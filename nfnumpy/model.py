@@ -11,6 +11,7 @@ from nfnumpy.describe import as_html, text
 from nfnumpy.distributions import StandardNormal
 from nfnumpy.flows import Standardize
 from nfnumpy.threads import sharing_out
+from nfnumpy.workspace import keep_freed_memory
 
 
 class NormalizingFlow:
@@ -49,6 +50,7 @@ class NormalizingFlow:
             raise ValueError(f"base: expected a density on samples of shape {flow.z_shape}, got "
                              f"{tuple(self.base.shape)}")
         self.info = dict(info or {})
+        keep_freed_memory()
 
     @property
     def theta(self):

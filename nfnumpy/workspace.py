@@ -1,4 +1,5 @@
 """Memory that is used again: the system hands out fresh memory page by page, which can take longer than filling it."""
+import functools
 import math
 import threading
 
@@ -23,11 +24,12 @@ def workspace(shape, dtype):
     return _memory.bytes[:size].view(dtype).reshape(shape)
 
 
+@functools.cache
 def keep_freed_memory():
-    """Let the C library keep the memory that a training step frees, for the next step, which needs as much again.
+    """Let the C library keep the memory that one batch has used, for the next one, which needs as much again.
 
     glibc returns blocks above a certain size to the system as soon as they are freed, and raises that size, up to 32 MB,
     when such a block is freed; it then keeps twice as much free memory. Freeing one large block, never touched, does
-    that at once. Elsewhere it does nothing.
+    that at once, and once is enough. Elsewhere it does nothing.
     """
     np.empty(2 ** 25 - 2 ** 13, np.uint8)

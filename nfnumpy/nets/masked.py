@@ -29,6 +29,8 @@ class MaskedProducts:
 
     def apply(self, h, M):
         """a = h M^T, ``(n, above)``: a row of M needs only the inputs that it sees."""
+        if len(self.by_rows) == 1:                               # not cut: the plain product
+            return h @ M.T
         a = np.empty((len(h), len(M)), np.result_type(h, M))
         for rows, columns in self.by_rows:
             np.matmul(h[:, columns], M[rows, columns].T, out=a[:, rows])
@@ -36,6 +38,8 @@ class MaskedProducts:
 
     def pull_input(self, grad_a, M):
         """dL/dh = dL/da M, ``(n, below)``: an input needs only the rows that see it."""
+        if len(self.by_columns) == 1:
+            return grad_a @ M
         grad_h = np.empty((len(grad_a), M.shape[1]), np.result_type(grad_a, M))
         for columns, rows in self.by_columns:
             np.matmul(grad_a[:, rows], M[rows, columns], out=grad_h[:, columns])
@@ -43,6 +47,9 @@ class MaskedProducts:
 
     def pull_weight(self, grad_a, h, mask, out):
         """dL/dW = mask * (dL/da^T h), written into `out`, ``(above, below)``."""
+        if len(self.by_rows) == 1:
+            np.multiply(mask, grad_a.T @ h, out=out)
+            return
         for rows, columns in self.by_rows:
             out[rows, :columns.start], out[rows, columns.stop:] = 0, 0
             seen = out[rows, columns]

@@ -80,7 +80,7 @@ class MLP(Parametrized):
             grad[f"b{k}"][...] = sum_rows(grad_a)                # dL/db = sum over samples of dL/da
             return grad_a @ W                                    # dL/dh = W^T dL/da
 
-        a = np.dot(h, W.T)                                       # @ takes six times as long for an h of one column
+        a = h @ W.T if h.shape[1] != 1 else h * W.T              # @ takes four times as long for an h of one column
         a += b
         return a, vjp
 

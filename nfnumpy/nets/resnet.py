@@ -8,7 +8,6 @@ from nfnumpy.nets.activations import by_name
 from nfnumpy.nets.cnn import Conv2d
 from nfnumpy.parametrized import Parametrized
 from nfnumpy.threads import share_out, usual_threads
-from nfnumpy.workspace import keep_freed_memory
 
 # Numbers of one activation in a chunk of images, so that a network's layers stay in the processor's cache, and chunks whose
 # activations are kept.
@@ -121,7 +120,6 @@ class InChunks(Parametrized):
     def __init__(self, net, pixels=3136, recompute=False):
         self.pixels, self.recompute = as_count(pixels, "pixels", minimum=1), bool(recompute)
         super().__init__(children={"net": net})
-        keep_freed_memory()
 
     def vjp(self, h):
         """``out, vjp`` with ``vjp(grad_out, out=None) -> grad_h, grad_theta``."""
