@@ -1,6 +1,7 @@
 """A normalizing flow as a density model."""
 import contextlib
 import copy
+import math
 import numbers
 
 import numpy as np
@@ -12,6 +13,10 @@ from nfnumpy.distributions import StandardNormal
 from nfnumpy.flows import Standardize
 from nfnumpy.threads import sharing_out
 from nfnumpy.workspace import keep_freed_memory
+
+# Multiplications of a matrix product that one thread does in some 20 microseconds. Two are hardly faster, and much slower as
+# soon as something else runs on one of their processors: each product waits for the slower of them.
+SMALL = 2 ** 20
 
 
 class NormalizingFlow:
@@ -68,20 +73,22 @@ class NormalizingFlow:
 
     def log_prob(self, x):
         """log p(x | theta) of each row, ``(n,)``, in nats; x ``(n, *x_shape)``, real and finite, or a ValueError."""
-        with self._threads():
-            z, log_det = self.flow.forward(self._as_data(x))
+        x = self._as_data(x)
+        with self._threads(len(x)):
+            z, log_det = self.flow.forward(x)
         return self.base.log_prob(z) + log_det
 
     def log_prob_vjp(self, x):
         """``log_p, vjp`` with ``vjp(grad_log_p, out=None) -> grad_x, grad_theta``."""
-        with self._threads():
-            (z, log_det), flow_vjp = self.flow.forward_vjp(self._as_data(x))
+        x = self._as_data(x)
+        with self._threads(len(x)):
+            (z, log_det), flow_vjp = self.flow.forward_vjp(x)
         log_p = self.base.log_prob(z) + log_det                  # log p(z) + log abs det J_f
 
         def vjp(grad_log_p, out=None):
             grad_log_p = np.broadcast_to(np.asarray(grad_log_p, log_p.dtype), log_p.shape)
             grad_z = (self.base.score(z).T * grad_log_p).T       # d log p(z) / dz = score(z)
-            with self._threads():
+            with self._threads(len(x)):
                 return flow_vjp(grad_z, grad_log_p, out)         # d log p / d log_det = 1
 
         return log_p, vjp
@@ -95,8 +102,9 @@ class NormalizingFlow:
         if not isinstance(temperature, numbers.Real):
             raise TypeError(f"temperature: expected a number, got {temperature!r}")
         temperature = as_number(temperature, "temperature")
-        z = self.base.sample(as_count(n, "n"), as_rng(rng)).astype(self.flow.dtype, copy=False)
-        with self._threads():
+        n = as_count(n, "n")
+        z = self.base.sample(n, as_rng(rng)).astype(self.flow.dtype, copy=False)
+        with self._threads(n):
             return self.flow.inverse(z * temperature)[0]
 
     def given(self, c):
@@ -148,9 +156,11 @@ class NormalizingFlow:
         """Keyword arguments that rebuild the model up to `theta`."""
         return {"flow": self.flow, "base": self.base}
 
-    def _threads(self):
-        """Whether threads are for parts of the flow or for products, which have them otherwise."""
-        return sharing_out() if getattr(self.flow, "shares_out", False) else contextlib.nullcontext()
+    def _threads(self, n):
+        """Whom threads are for: parts of the flow that share out their work, else products, unless all of them are small."""
+        if getattr(self.flow, "shares_out", False) or n * getattr(self.flow, "largest", math.inf) <= SMALL:
+            return sharing_out()
+        return contextlib.nullcontext()
 
     def _as_data(self, x):
         return as_batch(x, self.flow.x_shape, self.flow.dtype, finite=True, real=True)

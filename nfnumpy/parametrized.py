@@ -34,6 +34,8 @@ class Parametrized:
     Notes
     -----
     Copying, deep-copying and unpickling give an independent object with a `theta` of its own.
+
+    `largest` is the size of the largest array here or in a part: how many multiplications a sample takes in one product.
     """
 
     shares_out = False                                           # whether its work, or a part's, is for `nfnumpy.threads`
@@ -65,6 +67,8 @@ class Parametrized:
             start += child.n_params
         self._own = frozenset(parameters)
         self.shares_out = self.shares_out or any(child.shares_out for child in children.values())
+        self.largest = max([math.prod(shape) for _, _, shape in self._layout if shape is not None]
+                           + [child.largest for child in children.values()], default=0)
         self._bind(np.empty(start, _floating(dtype)))
 
     def _bind(self, theta):

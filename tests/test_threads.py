@@ -157,17 +157,23 @@ def test_a_model_of_images_is_the_same_in_threads(n_threads, monkeypatch):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
-def test_products_have_one_thread_throughout_a_model_of_images_and_all_elsewhere():
-    for model, seen in ((nf.glow((4, 4, 1), levels=1, steps=1, width=4, rng=0), {1}), (nf.maf(dim=2, rng=0), {2})):
-        with blas_threads(2) as numbers:
-            found, flow = [], model.flow
-            model.flow = mock.Mock(wraps=flow, shares_out=flow.shares_out, x_shape=flow.x_shape, dtype=flow.dtype)
-            for method in ("forward", "forward_vjp", "inverse"):
-                getattr(model.flow, method).side_effect = lambda x, method=method: (
-                    found.append(numbers[-1]), getattr(flow, method)(x))[1]
-            x = np.zeros((3, *model.x_shape))
-            model.log_prob(x), model.log_prob_vjp(x)[1](np.ones(3)), model.sample(3, rng=0)
-            assert set(found) == seen and len(found) == 3 and numbers[-1] == 2
+@pytest.mark.parametrize("model, seen", [(nf.glow((4, 4, 1), levels=1, steps=1, width=4, rng=0), {1}),
+                                         (nf.maf(dim=2, hidden=(9, 7), rng=0), {2}),
+                                         (nf.maf(dim=2, hidden=(9, 5), rng=0), {1})],
+                         ids=["images, in pieces", "large products", "small products"])
+def test_products_have_one_thread_where_pieces_are_shared_out_or_all_products_are_small(model, seen, monkeypatch):
+    """Seven by nine weights and three samples are one multiplication too many."""
+    monkeypatch.setattr("nfnumpy.model.SMALL", 3 * 9 * 7 - 1)
+    with blas_threads(2) as numbers:
+        found, flow = [], model.flow
+        model.flow = mock.Mock(wraps=flow, shares_out=flow.shares_out, largest=flow.largest, x_shape=flow.x_shape,
+                               dtype=flow.dtype)
+        for method in ("forward", "forward_vjp", "inverse"):
+            getattr(model.flow, method).side_effect = lambda x, method=method: (
+                found.append(numbers[-1]), getattr(flow, method)(x))[1]
+        x = np.zeros((3, *model.x_shape))
+        model.log_prob(x), model.log_prob_vjp(x)[1](np.ones(3)), model.sample(3, rng=0)
+        assert set(found) == seen and len(found) == 3 and numbers[-1] == 2
 
 
 def test_a_model_of_a_flow_of_any_other_kind_does_without():
