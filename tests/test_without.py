@@ -5,7 +5,8 @@ import pytest
 import nfnumpy as nf
 from tests.benchmarks import without
 
-SMALL = {"maf": lambda: (nf.maf(7, steps=2, hidden=(130, 130), rng=0, dtype=np.float32), 20),
+SMALL = {"small_maf": lambda: (nf.maf(2, steps=2, hidden=(5, 5), rng=0, dtype=np.float32), 4),
+         "maf": lambda: (nf.maf(7, steps=2, hidden=(130, 130), rng=0, dtype=np.float32), 20),
          "realnvp": lambda: (nf.realnvp_image((10, 12, 1), couplings=1, blocks=1, width=8, rng=0, dtype=np.float32), 6),
          "glow": lambda: (nf.glow((8, 8, 1), levels=2, steps=1, width=8, rng=0, dtype=np.float32), 6)}
 
