@@ -11,6 +11,8 @@ import numpy as np
 
 from nfnumpy.arrays import as_batch
 
+UNCHANGING = ("_layout", "_children", "_constants", "_own")      # after the constructor: copies share them
+
 
 class Parametrized:
     """Something with parameters: arrays of its own, and children that have parameters themselves.
@@ -197,6 +199,12 @@ class Parametrized:
 
     def __copy__(self):
         return copy.deepcopy(self)                               # a shallow copy would share, and then lose, its views
+
+    def __deepcopy__(self, memo):
+        memo[id(self)] = other = object.__new__(type(self))
+        other.__setstate__({name: value if name in UNCHANGING else copy.deepcopy(value, memo)
+                            for name, value in self.__getstate__().items()})
+        return other
 
 
 def walk(part):

@@ -72,7 +72,8 @@ def load(path):
         theta = arrays.pop("theta")
         if not np.isfinite(theta).all():
             raise ValueError("theta: expected finite parameters")
-        model = _decode(description["model"], arrays).astype(theta.dtype)
+        classes = {_class_name(cls): cls for kind in KINDS for cls in (kind, *_subclasses(kind))}
+        model = _decode(description["model"], arrays, classes).astype(theta.dtype)
         model.theta, model.info = theta, dict(description["info"])
         return model
     except OSError:
@@ -108,17 +109,16 @@ def _encode(value, arrays):
     raise TypeError(f"config: expected plain values, arrays, flows or densities, got a {type(value).__name__}")
 
 
-def _decode(value, arrays):
+def _decode(value, arrays, classes):
     if isinstance(value, list):
-        return [_decode(item, arrays) for item in value]
+        return [_decode(item, arrays, classes) for item in value]
     if not isinstance(value, dict):
         return value
     if "array" in value:
         return arrays[value["array"]]
-    known = {_class_name(cls): cls for kind in KINDS for cls in (kind, *_subclasses(kind))}
-    if value["class"] not in known:
+    if value["class"] not in classes:
         raise ValueError(f"it needs the class {value['class']}, which is not imported")
-    return known[value["class"]](**{name: _decode(item, arrays) for name, item in value["config"].items()})
+    return classes[value["class"]](**{name: _decode(item, arrays, classes) for name, item in value["config"].items()})
 
 
 def _class_name(cls):

@@ -11,7 +11,9 @@ import types
 
 import numpy as np
 
-DTYPES = ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")
+DTYPES = [np.dtype(code).newbyteorder("<") for code in (
+    "?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16")]
+NUMBERS = {dtype: number for number, dtype in enumerate(DTYPES)}
 # Limits: bytes of a frame, levels of nesting, entries of a list, axes of an array, characters of a text.
 FRAME, DEPTH, ITEMS, DIMENSIONS, TEXT = 1 << 24, 8, 10_000, 8, 4_000
 
@@ -141,14 +143,14 @@ def _items(parts):
 
 
 def _encode_array(array):
-    code = array.dtype.newbyteorder("=").str.lstrip("<>=|").replace("b1", "?")
-    if code not in DTYPES:
+    number = NUMBERS.get(array.dtype.newbyteorder("<"))
+    if number is None:
         raise ProtocolError(f"expected an array of numbers, got one of dtype {array.dtype}")
     if array.ndim > DIMENSIONS or array.nbytes > FRAME:
         raise ProtocolError(f"an array of shape {array.shape} is too large")
-    data = np.ascontiguousarray(array).astype("<" + code if code != "?" else code).tobytes()
+    data = array.astype(DTYPES[number], copy=False).tobytes()
     shape = struct.pack(f"<{array.ndim}I", *array.shape)
-    return b"a" + bytes([DTYPES.index(code), array.ndim]) + shape + data
+    return b"a" + bytes([number, array.ndim]) + shape + data
 
 
 def _decode(data, at, shelf, call, depth):
@@ -197,11 +199,11 @@ def _decode_array(data, at):
     if code >= len(DTYPES) or ndim > DIMENSIONS:
         raise ProtocolError("an array of unknown dtype, or of too many axes")
     shape = struct.unpack(f"<{ndim}I", _slice(data, at + 2, 4 * ndim))
-    dtype, at, size = np.dtype(DTYPES[code]).newbyteorder("<"), at + 2 + 4 * ndim, 1
+    dtype, at, size = DTYPES[code], at + 2 + 4 * ndim, 1
     for length in shape:
         size *= length                                           # in Python's whole numbers, which do not overflow
     raw = _slice(data, at, size * dtype.itemsize)
-    return np.frombuffer(raw, dtype).astype(DTYPES[code]).reshape(shape), at + size * dtype.itemsize
+    return np.frombuffer(raw, dtype).astype(dtype.newbyteorder("=")).reshape(shape), at + size * dtype.itemsize
 
 
 def _number(data, at, code):

@@ -27,6 +27,9 @@ class MaskedProducts:
     def __init__(self, mask):
         self.by_rows, self.by_columns = blocks(mask), blocks(mask.T)
 
+    def __deepcopy__(self, memo):
+        return self                                              # nothing in it ever changes
+
     def apply(self, h, M):
         """a = h M^T, ``(n, above)``: a row of M needs only the inputs that it sees."""
         if len(self.by_rows) == 1:                               # not cut: the plain product
