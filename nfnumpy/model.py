@@ -11,6 +11,7 @@ from nfnumpy.composition import Composition
 from nfnumpy.describe import as_html, text
 from nfnumpy.distributions import StandardNormal
 from nfnumpy.flows import Standardize
+from nfnumpy.rows import RowsInThreads, worth_it
 from nfnumpy.threads import sharing_out
 from nfnumpy.workspace import keep_freed_memory
 
@@ -74,21 +75,21 @@ class NormalizingFlow:
     def log_prob(self, x):
         """log p(x | theta) of each row, ``(n,)``, in nats; x ``(n, *x_shape)``, real and finite, or a ValueError."""
         x = self._as_data(x)
-        with self._threads(len(x)):
-            z, log_det = self.flow.forward(x)
+        with self._in_threads(len(x)) as flow:
+            z, log_det = flow.forward(x)
         return self.base.log_prob(z) + log_det
 
     def log_prob_vjp(self, x):
         """``log_p, vjp`` with ``vjp(grad_log_p, out=None) -> grad_x, grad_theta``."""
         x = self._as_data(x)
-        with self._threads(len(x)):
-            (z, log_det), flow_vjp = self.flow.forward_vjp(x)
+        with self._in_threads(len(x)) as flow:
+            (z, log_det), flow_vjp = flow.forward_vjp(x)
         log_p = self.base.log_prob(z) + log_det                  # log p(z) + log abs det J_f
 
         def vjp(grad_log_p, out=None):
             grad_log_p = np.broadcast_to(np.asarray(grad_log_p, log_p.dtype), log_p.shape)
             grad_z = (self.base.score(z).T * grad_log_p).T       # d log p(z) / dz = score(z)
-            with self._threads(len(x)):
+            with self._in_threads(len(x)):
                 return flow_vjp(grad_z, grad_log_p, out)         # d log p / d log_det = 1
 
         return log_p, vjp
@@ -104,8 +105,8 @@ class NormalizingFlow:
         temperature = as_number(temperature, "temperature")
         n = as_count(n, "n")
         z = self.base.sample(n, as_rng(rng)).astype(self.flow.dtype, copy=False)
-        with self._threads(n):
-            return self.flow.inverse(z * temperature)[0]
+        with self._in_threads(n, direction=1) as flow:
+            return flow.inverse(z * temperature)[0]
 
     def given(self, c):
         """The model p(x | c) of a batch of contexts: the same theta, row i of x belonging to row i of c ``(n, k)``.
@@ -156,11 +157,20 @@ class NormalizingFlow:
         """Keyword arguments that rebuild the model up to `theta`."""
         return {"flow": self.flow, "base": self.base}
 
-    def _threads(self, n):
-        """Whom threads are for: parts of the flow that share out their work, else products, unless all of them are small."""
-        if getattr(self.flow, "shares_out", False) or n * getattr(self.flow, "largest", math.inf) <= SMALL:
-            return sharing_out()
-        return contextlib.nullcontext()
+    @contextlib.contextmanager
+    def _in_threads(self, n, direction=0):
+        """The flow to call for n rows in a direction: 0, its forward, or 1, its inverse. Inside, threads are for what gains most:
+        parts of the flow that share out their work; rows, if there are many; nothing, if products are small; else products.
+        """
+        flow = self.flow
+        if getattr(flow, "shares_out", False) or n * getattr(flow, "largest", math.inf) <= SMALL:
+            with sharing_out():
+                yield flow
+        elif worth_it(flow, n, direction):
+            with sharing_out():
+                yield RowsInThreads(flow)
+        else:
+            yield flow
 
     def _as_data(self, x):
         return as_batch(x, self.flow.x_shape, self.flow.dtype, finite=True, real=True)

@@ -37,10 +37,12 @@ class Parametrized:
     -----
     Copying, deep-copying and unpickling give an independent object with a `theta` of its own.
 
-    `largest` is the size of the largest array here or in a part: how many multiplications a sample takes in one product.
+    `largest` is the size of the largest array here or in a part, the multiplications of a sample in one product; `widest`
+    the length of its longest side, the numbers of a sample in one layer.
     """
 
     shares_out = False                                           # whether its work, or a part's, is for `nfnumpy.threads`
+    whole_batches = False                                        # whether rows are more than samples each by themselves
 
     def __init__(self, parameters=None, children=None, constants=None, dtype=np.float64):
         parameters, children, constants = parameters or {}, children or {}, constants or {}
@@ -69,8 +71,11 @@ class Parametrized:
             start += child.n_params
         self._own = frozenset(parameters)
         self.shares_out = self.shares_out or any(child.shares_out for child in children.values())
-        self.largest = max([math.prod(shape) for _, _, shape in self._layout if shape is not None]
-                           + [child.largest for child in children.values()], default=0)
+        self.whole_batches = self.whole_batches or any(child.whole_batches for child in children.values())
+        shapes = [shape for _, _, shape in self._layout if shape is not None]
+        self.largest = max([*map(math.prod, shapes), *(child.largest for child in children.values())], default=0)
+        self.widest = max([*(max(shape, default=1) for shape in shapes), *(child.widest for child in children.values())],
+                          default=0)
         self._bind(np.empty(start, _floating(dtype)))
 
     def _bind(self, theta):

@@ -166,8 +166,8 @@ def test_products_have_one_thread_where_pieces_are_shared_out_or_all_products_ar
     monkeypatch.setattr("nfnumpy.model.SMALL", 3 * 9 * 7 - 1)
     with blas_threads(2) as numbers:
         found, flow = [], model.flow
-        model.flow = mock.Mock(wraps=flow, shares_out=flow.shares_out, largest=flow.largest, x_shape=flow.x_shape,
-                               dtype=flow.dtype)
+        model.flow = mock.Mock(wraps=flow, shares_out=flow.shares_out, largest=flow.largest, widest=flow.widest,
+                               x_shape=flow.x_shape, dtype=flow.dtype)
         for method in ("forward", "forward_vjp", "inverse"):
             getattr(model.flow, method).side_effect = lambda x, method=method: (
                 found.append(numbers[-1]), getattr(flow, method)(x))[1]

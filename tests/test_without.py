@@ -5,7 +5,8 @@ import pytest
 import nfnumpy as nf
 from tests.benchmarks import without
 
-SMALL = {"small_maf": lambda: (nf.maf(2, steps=2, hidden=(5, 5), rng=0, dtype=np.float32), 4),
+SMALL = {"tall_maf": lambda: (nf.maf(2, steps=2, hidden=(5, 5), rng=0, dtype=np.float32), 8),
+         "small_maf": lambda: (nf.maf(2, steps=2, hidden=(5, 5), rng=0, dtype=np.float32), 4),
          "maf": lambda: (nf.maf(7, steps=2, hidden=(130, 130), rng=0, dtype=np.float32), 20),
          "realnvp": lambda: (nf.realnvp_image((10, 12, 1), couplings=1, blocks=1, width=8, rng=0, dtype=np.float32), 6),
          "glow": lambda: (nf.glow((8, 8, 1), levels=2, steps=1, width=8, rng=0, dtype=np.float32), 6)}
@@ -15,6 +16,7 @@ SMALL = {"small_maf": lambda: (nf.maf(2, steps=2, hidden=(5, 5), rng=0, dtype=np
 def test_a_fast_path_undone_gives_the_same_gradient(name, monkeypatch):
     monkeypatch.setattr("nfnumpy.nets.masked.BLOCK", 32)         # small models, and pieces that are smaller still
     monkeypatch.setattr("nfnumpy.nets.resnet.CHUNK", 8 * 200)
+    monkeypatch.setattr("nfnumpy.rows.PART", 8)
     builds, undone = without.FAST_PATHS[name]
     for build in builds:
         fast, slow, difference = without.compare(SMALL[build.__name__], undone, seconds=0, rounds=1)

@@ -71,6 +71,7 @@ class ConditionalFlow(Flow):
             self.transformer = as_transformer(transformer)
         context = as_count(context, "context")
         c = np.zeros((0, context)) if c is None else as_context(c, context, dtype)
+        self.whole_batches = context > 0                         # a row belongs to a row of c
         super().__init__(shape, children={"net": build_net(context, self.transformer.n_params)},
                          constants={**(constants or {}), "c": c}, dtype=dtype)
 

@@ -95,6 +95,7 @@ class ContinuousFlow(Flow):
     """
 
     noise = None
+    whole_batches = True                                         # rows share the solver's steps, and belong to rows of noise
 
     def __init__(self, dim, hidden=(64, 64), activation="tanh", rtol=1e-10, atol=1e-10, rng=None, dtype=np.float64):
         net = Velocity(as_count(dim, "dim", minimum=1), hidden, activation, rng, dtype)

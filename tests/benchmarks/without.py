@@ -33,6 +33,11 @@ def small_maf(n=256):
     return nf.maf(2, steps=5, hidden=(64, 64), rng=0, dtype=np.float32), n
 
 
+def tall_maf(n=4096):
+    """The same on a batch of many rows."""
+    return small_maf(n)
+
+
 def realnvp(n=32):
     """The homework's RealNVP on images of MNIST's size: four checkerboard couplings, two channelwise ones."""
     return nf.realnvp_image((28, 28, 1), couplings=2, blocks=2, width=32, rng=0, dtype=np.float32), n
@@ -69,6 +74,7 @@ FAST_PATHS = {
     "masked products in blocks": ([maf], lambda: mock.patch.object(masked, "BLOCK", 10 ** 9)),
     "Adam in pieces": ([maf], lambda: mock.patch.object(optimizers, "PIECE", 10 ** 9)),
     "one thread for small products": ([small_maf], lambda: mock.patch("nfnumpy.model.SMALL", -1)),
+    "rows in threads": ([maf, tall_maf], lambda: mock.patch("nfnumpy.rows.PART", 10 ** 12)),
     "images in pieces, in threads": ([realnvp, glow], all_images_at_once),
     "the threads alone": ([realnvp, glow], pieces_one_after_another),
     "Winograd": ([realnvp, glow], lambda: mock.patch.object(winograd, "applies", never)),
@@ -81,7 +87,8 @@ def compare(build, undone, seconds, rounds):
     x = rng.standard_normal((n, *model.x_shape)).astype(np.float32)
     model.initialize(x)
     start = model.theta.copy()
-    model.theta += 0.03 * rng.standard_normal(len(model.theta)).astype(np.float32)    # last layers start at zero
+    size = 0.2 / np.sqrt(model.flow.widest)                      # last layers start at zero
+    model.theta += size * rng.standard_normal(len(model.theta)).astype(np.float32)
     with undone():
         plain, _ = build()
         plain.theta[...] = model.theta
