@@ -108,19 +108,20 @@ def as_batch(x, shape, dtype, name="x", finite=False, real=False):
 def sum_event(values):
     """Sum over everything but the batch axis: ``(n, ...) -> (n,)``.
 
-    A product with ones: NumPy's own sum takes one short row at a time, five to forty times as long.
+    Of floating-point numbers by a product with ones: NumPy's own sum takes one row at a time, up to thirty times as long
+    if they are short.
 
     >>> sum_event(np.ones((2, 3, 4)))
     array([12., 12.])
     """
-    size = math.prod(values.shape[1:])
-    return values.reshape(len(values), size) @ _ones(size, values.dtype)
+    rows = values.reshape(len(values), math.prod(values.shape[1:]))
+    return rows @ _ones(rows.shape[1], rows.dtype) if rows.dtype.kind == "f" else rows.sum(axis=1)
 
 
 def sum_rows(values):
     """The sum over everything but the last axis: ``(n, ..., channels) -> (channels,)``.
 
-    A product with ones, as in `sum_event`.
+    A product with ones: NumPy's own sum along the first axis takes one short row at a time, ten times as long.
 
     >>> sum_rows(np.ones((2, 3, 4, 5)))
     array([24., 24., 24., 24., 24.])

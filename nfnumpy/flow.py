@@ -39,6 +39,9 @@ class Flow(Parametrized):
     have theta's dtype; complex input is allowed, since the tests differentiate by complex steps. A vjp belongs to the
     input and the theta of its forward computation: call it before either is written to.
 
+    Rows do not see each other: a model hands parts of a large batch to several threads, each with forward or inverse and
+    its vjp, whose grad_theta is new memory or `out`. A flow for which that is not so sets ``whole_batches = True``.
+
     `jacobian` names the structure of J_f, and so of J_g, for every theta, samples being flattened to vectors:
 
     ==================  ================================================================================================

@@ -159,8 +159,9 @@ class NormalizingFlow:
 
     @contextlib.contextmanager
     def _in_threads(self, n, direction=0):
-        """The flow to call for n rows in a direction: 0, its forward, or 1, its inverse. Inside, threads are for what gains most:
-        parts of the flow that share out their work; rows, if there are many; nothing, if products are small; else products.
+        """The flow to call for n rows in a direction: 0, its forward, or 1, its inverse. Inside, threads are for parts of the
+        flow that share out their work, if it has some; for nothing, if products are small; for rows, if there are many;
+        else for products.
         """
         flow = self.flow
         if getattr(flow, "shares_out", False) or n * getattr(flow, "largest", math.inf) <= SMALL:

@@ -31,18 +31,20 @@ class Parametrized:
     Raises
     ------
     ValueError
-        For a child that is already part of something else, children of different dtypes, or another dtype.
+        For a child that is already part of something else, children of different dtypes, another dtype, or a name that
+        the class has for something else.
 
     Notes
     -----
     Copying, deep-copying and unpickling give an independent object with a `theta` of its own.
 
-    `largest` is the size of the largest array here or in a part, the multiplications of a sample in one product; `widest`
-    the length of its longest side, the numbers of a sample in one layer.
+    `largest` is the size of the largest parameter here or in a part, about the multiplications of a sample in one product;
+    `widest` the longest side of a matrix among them, the numbers of a sample in one layer.
     """
 
     shares_out = False                                           # whether its work, or a part's, is for `nfnumpy.threads`
-    whole_batches = False                                        # whether rows are more than samples each by themselves
+    whole_batches = False                                        # whether a row may depend on others, or on a row of something
+    largest = widest = 0
 
     def __init__(self, parameters=None, children=None, constants=None, dtype=np.float64):
         parameters, children, constants = parameters or {}, children or {}, constants or {}
@@ -51,6 +53,9 @@ class Parametrized:
             raise ValueError(f"dtype: expected parts of one dtype, got {sorted(map(str, dtypes))}; use astype")
         if not parameters and dtypes:
             dtype = dtypes.pop()
+        for name in {**parameters, **children, **constants}:
+            if hasattr(type(self), name):
+                raise ValueError(f"{name}: expected another name, every {type(self).__name__} has an attribute called that")
         for name, child in children.items():
             if "_owner" in child.__dict__:
                 raise ValueError(f"{name}: expected a {type(child).__name__} of its own, got one that shares another one's "
@@ -74,8 +79,8 @@ class Parametrized:
         self.whole_batches = self.whole_batches or any(child.whole_batches for child in children.values())
         shapes = [shape for _, _, shape in self._layout if shape is not None]
         self.largest = max([*map(math.prod, shapes), *(child.largest for child in children.values())], default=0)
-        self.widest = max([*(max(shape, default=1) for shape in shapes), *(child.widest for child in children.values())],
-                          default=0)
+        self.widest = max([*(max(shape) for shape in shapes if len(shape) > 1),
+                           *(child.widest for child in children.values())], default=0)
         self._bind(np.empty(start, _floating(dtype)))
 
     def _bind(self, theta):

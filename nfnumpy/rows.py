@@ -14,7 +14,7 @@ PART = 2 ** 16      # numbers at least, rows times units of the widest layer, th
 def worth_it(flow, n, direction):
     """Whether n rows are enough to deal them out, in a direction: 0, forward, or 1, inverse.
 
-    Not where it is the direction of many passes, whose steps are small, nor for flows of `whole_batches`.
+    Not in the slower of the two directions, whose steps are many and small, nor for flows of `whole_batches`.
     """
     threads = usual_threads()
     return (threads > 1 and n * getattr(flow, "widest", 0) >= threads * PART and not flow.whole_batches
@@ -22,7 +22,9 @@ def worth_it(flow, n, direction):
 
 
 class RowsInThreads:
-    """`flow`, for batches whose rows are dealt out to the threads: the same contract, the same values up to rounding.
+    """`forward`, `inverse` and `forward_vjp` of `flow`, with rows dealt out to the threads: the same up to rounding.
+
+    What the flow refuses it refuses here too, in the same words: after an error it is asked again, with the whole batch.
 
     Parameters
     ----------
@@ -43,17 +45,27 @@ class RowsInThreads:
 
     def forward(self, x):
         """``z, log_det``."""
-        return joined(in_threads(self.flow.forward, cut(x, usual_threads())))
+        try:
+            return joined(in_threads(self.flow.forward, cut(x, usual_threads())))
+        except Exception:
+            return self.flow.forward(x)
 
     def inverse(self, z):
         """``x, log_det``."""
-        return joined(in_threads(self.flow.inverse, cut(z, usual_threads())))
+        try:
+            return joined(in_threads(self.flow.inverse, cut(z, usual_threads())))
+        except Exception:
+            return self.flow.inverse(z)
 
     def forward_vjp(self, x):
         """``(z, log_det), vjp``: each part has a vjp of its own, and a gradient of theta, which is a sum over samples."""
-        outputs, vjps = zip(*in_threads(self.flow.forward_vjp, cut(x, usual_threads())))
+        try:
+            outputs, vjps = zip(*in_threads(self.flow.forward_vjp, cut(x, usual_threads())))
+        except Exception:
+            return self.flow.forward_vjp(x)
 
         def vjp(grad_z, grad_log_det, out=None):
+            grad_log_det = np.broadcast_to(grad_log_det, len(grad_z))
             grads = zip(vjps, cut(grad_z, len(vjps)), cut(grad_log_det, len(vjps)), [out] + [None] * (len(vjps) - 1))
             grad_x, (grad_theta, *others) = zip(*in_threads(lambda part: part[0](*part[1:]), list(grads)))
             for other in others:

@@ -1,5 +1,6 @@
-"""Composition and Inverse: the chain rule, the order of things, steps one can watch, contexts."""
+"""Composition and Inverse: the chain rule, the order of things, steps one can watch, contexts; sums of samples."""
 import copy
+import math
 import tracemalloc
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nfnumpy as nf
+from nfnumpy.arrays import sum_event
 from nfnumpy.testing.zoo import randomize
 
 rows = np.random.default_rng(0).standard_normal((4, 3))
@@ -173,3 +175,16 @@ def test_a_shape_that_is_no_tuple_is_named():
                          ((2.5,), r"x_shape: expected a tuple such as \(2,\), got 2.5")):
         with pytest.raises(TypeError, match=f"^{says}$"):
             nf.Flow(*shapes)
+
+
+@given(shape=st.lists(st.integers(0, 4), min_size=2, max_size=4), kind=st.sampled_from(["f4", "f8", "c16", "i8", "u1", "?"]),
+       seed=st.integers(0, 1000))
+def test_sums_are_those_of_numpy(shape, kind, seed):
+    """Over everything but the batch axis, of numbers of any kind and of none; infinities stay in their row."""
+    values = (50 * np.random.default_rng(seed).standard_normal(shape)).astype(np.int8).astype(kind)
+    if kind != "?" and kind not in ("i8", "u1") and values.size:
+        values[(0,) * len(shape)] = np.inf
+    wanted = values.reshape(shape[0], math.prod(shape[1:])).sum(axis=1)
+    got = sum_event(values)
+    assert got.dtype == wanted.dtype
+    np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-4)

@@ -111,3 +111,14 @@ def test_a_part_cannot_be_replaced_behind_thetas_back():
     flow = nf.Coupling(2, (3,), rng=0)
     with pytest.raises(AttributeError, match="net: expected to stay the part that it is, .* write into net.theta"):
         flow.net = nf.MLP(1, (3,), 2)
+
+
+@pytest.mark.parametrize("name", ["theta", "forward", "widest", "whole_batches"])
+def test_a_parameter_cannot_take_the_name_of_something_else(name):
+    with pytest.raises(ValueError, match=f"{name}: expected another name, every Flow has an attribute called that"):
+        nf.Flow((2,), parameters={name: np.zeros(2)})
+
+
+def test_the_largest_product_and_the_widest_layer_of_all_parts():
+    flow = nf.Composition([nf.Coupling(2, (3, 7)), nf.Permutation([1, 0]), nf.Coupling(2, (4,), swap=True)])
+    assert (flow.largest, flow.widest) == (21, 7) and nf.Permutation([1, 0]).widest == 0

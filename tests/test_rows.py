@@ -7,12 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import nfnumpy as nf
+from nfnumpy.flows import Logit
 from nfnumpy.rows import RowsInThreads, worth_it
 from tests.test_threads import blas_threads
 
 FLOWS = {"maf": lambda: nf.maf(3, steps=2, hidden=(5,), activation="tanh", rng=0).flow,
          "realnvp": lambda: nf.realnvp(3, steps=2, hidden=(5,), activation="tanh", transformer="spline", rng=0).flow,
-         "linear": lambda: nf.linear(3, rng=0).flow}
+         "linear": lambda: nf.linear(3, kind="dense", rng=0).flow}
 NEAR = {"rtol": 1e-10, "atol": 1e-10}                            # sums over samples in another order
 
 
@@ -38,6 +39,8 @@ def test_values_and_gradients_are_those_of_the_flow(name, n, before, after, seed
     out = np.full(flow.n_params, np.nan)
     with blas_threads(after):
         grad_x, grad_theta = vjp_in_threads(grad_z, grad_log_det, out)
+        for got, wanted in zip(vjp_in_threads(grad_z, 0.5), vjp(grad_z, 0.5)):     # one number for all samples
+            np.testing.assert_allclose(got, wanted, **NEAR)
     assert grad_theta is out
     for got, wanted in zip((grad_x, grad_theta), vjp(grad_z, grad_log_det)):
         np.testing.assert_allclose(got, wanted, **NEAR)
@@ -84,8 +87,14 @@ def test_rows_are_dealt_out_when_each_thread_has_enough_of_them():
         assert not worth_it(flow, 10 ** 6, 0)
 
 
-def test_what_a_flow_refuses_is_refused_in_its_words(monkeypatch):
-    monkeypatch.setattr("nfnumpy.rows.PART", 1)
-    monkeypatch.setattr("nfnumpy.model.SMALL", 0)
-    with blas_threads(2), pytest.raises(ValueError, match=r"x: expected a batch of shape \(n, 2\), got an array of shape \(4, 3\)"):
-        nf.maf(2, rng=0).log_prob(np.zeros((4, 3)))
+@pytest.mark.parametrize("method", ["forward", "inverse", "forward_vjp"])
+def test_what_a_flow_refuses_is_refused_in_its_words(method):
+    """With the row's number in the whole batch, and all that is wrong in it counted."""
+    flow, x = nf.Composition([Logit((2,)), nf.Inverse(Logit((2,)))]), np.full((6, 2), 0.5)
+    x[1, 0] = x[4, 1] = 2
+    with blas_threads(2):
+        with pytest.raises(ValueError, match="got 2 outside, the first 2.0 at index") as alone:
+            getattr(flow, method)(x)
+        with pytest.raises(ValueError) as in_threads:
+            getattr(RowsInThreads(flow), method)(x)
+    assert str(in_threads.value) == str(alone.value)

@@ -143,7 +143,7 @@ def _items(parts):
 
 
 def _encode_array(array):
-    number = NUMBERS.get(array.dtype.newbyteorder("<"))
+    number = NUMBERS.get(array.dtype.newbyteorder("<")) if array.dtype.kind in "biufc" else None
     if number is None:
         raise ProtocolError(f"expected an array of numbers, got one of dtype {array.dtype}")
     if array.ndim > DIMENSIONS or array.nbytes > FRAME:
