@@ -43,7 +43,7 @@ class Parametrized:
     """
 
     shares_out = False                                           # whether its work, or a part's, is for `nfnumpy.threads`
-    whole_batches = False                                        # whether a row may depend on others, or on a row of something
+    whole_batches = False                                        # whether rows see each other, or belong to rows of something
     largest = widest = 0
 
     def __init__(self, parameters=None, children=None, constants=None, dtype=np.float64):

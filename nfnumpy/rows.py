@@ -65,7 +65,7 @@ class RowsInThreads:
             return self.flow.forward_vjp(x)
 
         def vjp(grad_z, grad_log_det, out=None):
-            grad_log_det = np.broadcast_to(grad_log_det, len(grad_z))
+            grad_log_det = np.broadcast_to(np.asarray(grad_log_det, grad_z.dtype), len(grad_z))
             grads = zip(vjps, cut(grad_z, len(vjps)), cut(grad_log_det, len(vjps)), [out] + [None] * (len(vjps) - 1))
             grad_x, (grad_theta, *others) = zip(*in_threads(lambda part: part[0](*part[1:]), list(grads)))
             for other in others:
